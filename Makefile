@@ -1,0 +1,60 @@
+# Two commands matter: `make demo` and `make test`. Each does all the set-up it needs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LOCKS := requirements-ingest.txt requirements-classify.txt requirements-alert.txt requirements-local.txt requirements-dev.txt
+
+.PHONY: help
+help:  ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# A set-up is done once per lock file; a changed lock file makes it anew.
+define set_up
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Presence needs Python 3.11 or newer: make $@ PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "python3 -m venv failed: install your system's venv package (Debian: apt-get install python3-venv)"; exit 1; }
+	@echo "Installing what $(1) pins …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+endef
+
+$(VENV)/local.stamp: requirements-local.txt pyproject.toml
+	$(call set_up,requirements-local.txt)
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt pyproject.toml
+	$(call set_up,requirements-dev.txt)
+	@touch $@ $(VENV)/local.stamp
+
+.PHONY: setup
+setup: $(VENV)/dev.stamp  ## Everything a developer needs, in .venv
+
+.PHONY: check
+check: $(VENV)/dev.stamp  ## Formatting, lint, types, layers, lock files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m deploy.locks --check
+
+.PHONY: format
+format: $(VENV)/dev.stamp  ## Format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: lock
+lock: $(VENV)/dev.stamp  ## Write the lock files anew from pyproject.toml
+	$(BIN)/python -m deploy.locks
+
+.PHONY: test
+test: $(VENV)/dev.stamp  ## All tests, on a real Kafka and PostgreSQL
+	$(BIN)/pytest -m "not browser"
+
+.PHONY: clean
+clean:  ## Remove what was installed and cached here
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
