@@ -1,0 +1,149 @@
+"""Rotas, hours and escalation policies."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from services.contracts.base import StrEnum
+from services.contracts.configuration.values import (
+    Duration,
+    Id,
+    Section,
+    TimeOfDay,
+    Weekday,
+    Zone,
+)
+
+
+class Every(StrEnum):
+    """How often a rotation hands off."""
+
+    hourly = "hourly"
+    daily = "daily"
+    weekly = "weekly"
+    monthly = "monthly"
+    custom = "custom"
+
+
+class Interval(Section):
+    """Hours of the week, `[from, to)`. Where `to` is not after `from` it ends the next day."""
+
+    days: tuple[Weekday, ...] = tuple(Weekday)
+    begin: TimeOfDay = Field(alias="from")
+    end: TimeOfDay = Field(alias="to")
+
+
+class Rotation(Section):
+    """Ordered members that take turns. Half-open shifts, handed off at a wall-clock time."""
+
+    every: Every = Every.weekly
+    handoff: TimeOfDay = Field("09:00", validate_default=True)
+    weekday: Weekday = Weekday.monday
+    """For weekly rotations: the day of the handoff."""
+    length: Duration | None = None
+    """For custom rotations: a whole number of days or hours."""
+    starts: date
+    """The first member's first shift begins on (or, weekly, in the week after) this day."""
+    members: tuple[Id, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _length_with_custom_only(self) -> Rotation:
+        if (self.every is Every.custom) != (self.length is not None):
+            raise ValueError("`length` goes with `every: custom`, and only with it")
+        return self
+
+
+class Layer(Section):
+    """One rotation; a higher layer replaces those below it for the hours it covers."""
+
+    id: Id
+    rotation: Rotation
+    restriction: tuple[Interval, ...] = ()
+    """Only these hours of the week, in the rota's zone; empty: always."""
+
+
+class Override(Section):
+    """Somebody takes over for a while; comes before every layer."""
+
+    person: Id
+    begin: AwareDatetime = Field(alias="from")
+    end: AwareDatetime = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _runs_forward(self) -> Override:
+        if self.end <= self.begin:
+            raise ValueError("an override ends after it begins")
+        return self
+
+
+class Rota(Section):
+    """Who is on call when."""
+
+    id: Id
+    zone: Zone
+    layers: tuple[Layer, ...] = Field(min_length=1)
+    """Lowest first."""
+    overrides: tuple[Override, ...] = ()
+    open_hours: Id | None = None
+    """Hours outside of which nobody is paged on purpose (closed hours). None: always open."""
+
+
+class Hours(Section):
+    """Business hours: several intervals a day, past midnight, with holidays."""
+
+    id: Id
+    zone: Zone
+    week: tuple[Interval, ...] = Field(min_length=1)
+    holidays: tuple[date, ...] = ()
+
+
+class Who(StrEnum):
+    """Which person of a rota."""
+
+    on_call = "on_call"
+    next = "next"
+    previous = "previous"
+
+
+class Target(Section):
+    """Whom a step reaches: exactly one of rota, person, channel or everybody."""
+
+    rota: Id | None = None
+    who: Who = Who.on_call
+    person: Id | None = None
+    channel: Id | None = None
+    """A destination: the whole channel is told."""
+    everybody: Literal[True] | None = None
+    """Everybody who may answer for the brand."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Target:
+        named = [self.rota, self.person, self.channel, self.everybody]
+        if sum(target is not None for target in named) != 1:
+            raise ValueError("a target is one of rota, person, channel or everybody")
+        return self
+
+
+class Step(Section):
+    """A step is reached at a share of the answer budget or a fixed time after opening."""
+
+    at: str = Field(pattern=r"^(\d{1,3}%|(\d+[dhms])+)$", examples=["75%", "10m"])
+    targets: tuple[Target, ...] = Field(min_length=1)
+
+
+class Policy(Section):
+    """Escalation: copied into the episode when it opens."""
+
+    id: Id
+    answer_within: Duration
+    """The answer budget, from the first item's source time."""
+    hours: Id | None = None
+    """Count the budget in these business hours; none: around the clock."""
+    steps: tuple[Step, ...] = Field(min_length=1)
+    claim_for: Duration = Field("20m", validate_default=True)
+    """A claim is a lease: without an answer in this time it is released and the next step pages."""
+    fallback: Target | None = None
+    """Who is told at the end of the chain, beside the channel."""

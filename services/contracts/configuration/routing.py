@@ -1,0 +1,121 @@
+"""Routes, the places where cards appear, and the numbers that services go by."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, HttpUrl
+
+from services.contracts.configuration.values import Duration, Id, SecretName, Section
+from services.contracts.events import Label, Sensitive, Urgency
+
+
+class Match(Section):
+    """Every key that is given must match; an empty match matches everything."""
+
+    brands: tuple[Id, ...] = ()
+    accounts: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
+    sensitive: tuple[Sensitive, ...] | Literal["any"] = ()
+    languages: tuple[str, ...] = ()
+    urgency: tuple[Urgency, ...] = ()
+    authors: tuple[Id, ...] = ()
+    """Names of a brand's author lists."""
+    hours: Id | None = None
+    private: bool | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is asked for."""
+        return self == Match()
+
+
+class Route(Section):
+    """What matches goes to these destinations under this policy. The first route that matches wins."""
+
+    id: Id
+    match: Match = Match()
+    policy: Id
+    destinations: tuple[Id, ...] = Field(min_length=1)
+    """The first takes the live card, the others mirror it."""
+    checklist: tuple[str, ...] = ()
+    """The team's own steps, shown on the card (for sensitive routes)."""
+    ignores_closed_hours: bool = False
+    """For sensitive routes: page in closed hours too."""
+
+
+class SlackDestination(Section):
+    """A Slack channel, through a bot of your own workspace."""
+
+    id: Id
+    kind: Literal["slack"]
+    channel: str = Field(min_length=1)
+    """Channel id (C…); names change, ids stay."""
+    bot_token: SecretName = "PRESENCE_SLACK_BOT_TOKEN"
+    signing_secret: SecretName = "PRESENCE_SLACK_SIGNING_SECRET"
+    base_url: HttpUrl = Field("https://slack.com/api/", validate_default=True)
+    shared: bool = True
+    """Whether people beyond those on call read it: private words appear masked."""
+
+
+class TeamsWorkflowDestination(Section):
+    """A Teams channel, through a Workflows webhook."""
+
+    id: Id
+    kind: Literal["teams_workflow"]
+    url: SecretName = "PRESENCE_TEAMS_WORKFLOW_URL"
+    """Environment variable with the webhook's address (it is a secret)."""
+    shared: bool = True
+
+
+Destination = Annotated[SlackDestination | TeamsWorkflowDestination, Field(discriminator="kind")]
+"""Where cards appear."""
+
+
+class Targets(Section):
+    """What the team promises itself; dashboards and reports compare with it."""
+
+    first_response: Duration = Field("15m", validate_default=True)
+    next_response: Duration = Field("15m", validate_default=True)
+    hours: Id | None = None
+    """Business hours for the second reading of every response time; none: no second reading."""
+
+
+class Costs(Section):
+    """What a mistake costs, in units of one card too many. Thresholds come from these."""
+
+    lost_person: float = Field(20.0, gt=0)
+    """A conversation taken for spam or news."""
+    extra_card: float = Field(1.0, gt=0)
+    """Spam or news taken for a conversation."""
+
+
+class Classify(Section):
+    """How classify decides."""
+
+    model: str | None = None
+    """Path of a model directory; none: the built-in one."""
+    needs_answer: float = Field(0.5, ge=0, le=1)
+    """An inbound item at or above it opens an episode."""
+    costs: Costs = Costs()
+
+
+class Ingest(Section):
+    """How ingest takes things in."""
+
+    body_limit: int = Field(1_048_576, ge=1_024)
+    """Bytes; a larger request gets 413."""
+    signature_age: Duration = Field("5m", validate_default=True)
+    """Signed requests older than this are refused where the platform signs a time."""
+
+
+class Retention(Section):
+    """How long things are kept."""
+
+    payloads: Duration = Field("30d", validate_default=True)
+    """Original payloads, in ingest's store."""
+    event_ids: Duration = Field("14d", validate_default=True)
+    """Ids by which repeated events are recognised; not shorter than the topics' retention."""
+    items: Duration = Field("400d", validate_default=True)
+    """Texts of items, in alert's store."""
