@@ -1,0 +1,228 @@
+"""The seams inside alert: what the chat side asks of the core, and the core of the chat side.
+
+`services.alert.chat` draws and delivers and knows no SQL; `services.alert.store` keeps and knows no
+chat. Both meet here, and `services.alert.app` puts them together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from services.alert.domain.card import Card, CardLine
+from services.contracts.events import CloseReason, Label
+
+
+class Purpose(StrEnum):
+    """Why something is sent. Part of the outbox's unique key."""
+
+    card = "card"
+    """Post the card, or bring the posted one up to date."""
+    thread = "thread"
+    """A new inbound message beneath the card."""
+    page = "page"
+    """Wake a person: a direct message or a mention."""
+    told = "told"
+    """A line to a channel: nobody on call, engineers' notice."""
+
+
+class DeliveryReason(StrEnum):
+    """Why a delivery failed; also the metric's label."""
+
+    rate_limited = "rate_limited"
+    timeout = "timeout"
+    unavailable = "unavailable"
+    refused_credentials = "refused_credentials"
+    not_found = "not_found"
+    invalid = "invalid"
+    no_longer_due = "no_longer_due"
+    expired = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRef:
+    """Where a message stands in a chat: enough to update it or to post beneath it."""
+
+    channel: str
+    id: str
+    """Slack's `ts`; empty where the chat returns no id (Teams Workflows)."""
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRef:
+    """A person as a chat knows them."""
+
+    id: str
+    name: str
+    chat_id: str | None
+    """Slack member id or Teams principal name; None where presence.yaml has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One row of the outbox, taken for sending."""
+
+    id: str
+    """Unique and stable over retries: a destination can find its post by it."""
+    episode_id: str
+    destination: str
+    purpose: Purpose
+    attempt: int
+    """1 for the first."""
+    ambiguous: bool
+    """An earlier attempt may have arrived: look for it first."""
+    first_tried_at: datetime | None
+    card: Card | None = None
+    """The card as it is now (not as it was when the row was written), for card, thread and page."""
+    card_ref: MessageRef | None = None
+    """The posted card, where there is one."""
+    line: CardLine | None = None
+    """For thread."""
+    person: PersonRef | None = None
+    """For page."""
+    text: str | None = None
+    """For told."""
+
+
+class Outbox(Protocol):
+    """The durable queue of effects. Taking a row checks, in the same transaction, that it is still due."""
+
+    async def take(self, limit: int) -> list[Delivery]:
+        """Lease rows that are due, in order of sensitivity, urgency and due time.
+
+        A row whose episode has ended meanwhile (for a page) is cancelled, not returned. Card updates
+        of one episode and destination collapse into the latest. Leases expire (database time).
+        """
+        ...
+
+    async def still_due(self, delivery: Delivery) -> bool:
+        """Asked just before the send: False once an answer's transaction has committed."""
+        ...
+
+    async def sent(self, delivery: Delivery, ref: MessageRef | None) -> None:
+        """It arrived."""
+        ...
+
+    async def failed(
+        self,
+        delivery: Delivery,
+        reason: DeliveryReason,
+        *,
+        retry_at: datetime | None,
+        ambiguous: bool,
+    ) -> None:
+        """It did not, or nobody knows; `retry_at` None gives up for this destination."""
+        ...
+
+
+class Destination(Protocol):
+    """A place in a chat. Errors are `Transient` (try again) or `Permanent`, with a DeliveryReason."""
+
+    id: str
+    kind: str
+    updates_in_place: bool
+    threads: bool
+
+    async def post(self, card: Card, delivery_id: str) -> MessageRef:
+        """Post the card."""
+        ...
+
+    async def update(self, ref: MessageRef, card: Card) -> MessageRef:
+        """Bring a posted card up to date; reposts where it is gone and returns the new place."""
+        ...
+
+    async def thread(
+        self, ref: MessageRef, line: CardLine, card: Card, delivery_id: str
+    ) -> MessageRef:
+        """Post beneath the card."""
+        ...
+
+    async def page(
+        self, person: PersonRef, card: Card, ref: MessageRef | None, delivery_id: str
+    ) -> MessageRef:
+        """Wake this person."""
+        ...
+
+    async def tell(self, text: str, delivery_id: str) -> MessageRef:
+        """Post a plain line."""
+        ...
+
+    async def find(self, delivery_id: str, since: datetime) -> MessageRef | None:
+        """The post that an ambiguous attempt may have left."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, and through what: goes into the audit record."""
+
+    person_id: str
+    through: str
+    """`slack`, `link` or `console`."""
+
+
+class ActResult(StrEnum):
+    """What became of an act."""
+
+    done = "done"
+    already = "already"
+    """It is so already: by the same person, or ended meanwhile."""
+    taken = "taken"
+    """Somebody else has claimed it."""
+    refused = "refused"
+    """The person may not."""
+    reason_needed = "reason_needed"
+    """Relabelling something sensitive or addressed as spam asks for a reason."""
+    unknown = "unknown"
+    """There is no such episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRow:
+    """A line of the list of open episodes."""
+
+    episode_id: str
+    state: str
+    platform: str
+    account: str
+    brand: str
+    who: str
+    words: str | None
+    opened_at: datetime
+    due_at: datetime | None
+    claimed_by: str | None
+    urgent: bool
+    sensitive: tuple[str, ...]
+
+
+class Episodes(Protocol):
+    """What people do to episodes, and how they are read. Every act is audited and idempotent."""
+
+    async def claim(self, episode_id: str, by: Actor) -> ActResult:
+        """ "Mine." A lease, not an answer."""
+        ...
+
+    async def close(self, episode_id: str, by: Actor, reason: CloseReason) -> ActResult:
+        """Closed without an answer."""
+        ...
+
+    async def relabel(
+        self, episode_id: str, by: Actor, to: Label, reason: str | None = None
+    ) -> ActResult:
+        """ "Not for us": final for the item, travels as a correction."""
+        ...
+
+    async def card(self, episode_id: str) -> Card | None:
+        """The card as it is now."""
+        ...
+
+    async def open(self, limit: int = 200) -> list[EpisodeRow]:
+        """Open episodes: sensitive first, then urgent, then by due time."""
+        ...
