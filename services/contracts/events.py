@@ -298,6 +298,7 @@ class NoticeKind(StrEnum):
     source_down = "source_down"
     source_up = "source_up"
     dead_letter_limit = "dead_letter_limit"
+    dead_letter_resumed = "dead_letter_resumed"
     offset_out_of_range = "offset_out_of_range"
     classifier_degraded = "classifier_degraded"
 
