@@ -29,6 +29,7 @@ class Health:
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self.starting = False
         self.stopping = False
 
     def add(self, name: str, check: Check) -> None:
@@ -47,8 +48,8 @@ class Health:
         names = list(self._checks)
         found = await asyncio.gather(*(ask(self._checks[name]) for name in names))
         problems = {name: says for name, says in zip(names, found, strict=True) if says}
-        if self.stopping:
-            problems["process"] = "stopping"
+        if self.starting or self.stopping:
+            problems["process"] = "starting" if self.starting else "stopping"
         return problems
 
     async def live(self, _scope: Scope, _receive: Receive, send: Send) -> None:

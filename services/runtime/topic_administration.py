@@ -1,0 +1,139 @@
+"""Topics as registered: create them, compare them, never silently change a partition count."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.errors import KafkaError
+
+from services.contracts.topics import MAX_RECORD_BYTES, PARTITIONS, TOPICS, Keeping, Topic
+from services.runtime import kafka_settings
+from services.runtime.errors import WrongConfiguration
+from services.runtime.settings import ServiceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """How a registered topic stands on the cluster."""
+
+    name: str
+    exists: bool
+    partitions: int = 0
+    wanted_partitions: int = 0
+    differs: dict[str, tuple[str | None, str]] = field(default_factory=dict)
+    """Setting → (on the cluster, as registered)."""
+
+    @property
+    def as_registered(self) -> bool:
+        """Whether nothing is to be done."""
+        return self.exists and not self.differs and self.partitions == self.wanted_partitions
+
+
+def wanted_settings(topic: Topic) -> dict[str, str]:
+    """The topic's settings as Kafka names them."""
+    found = {
+        "cleanup.policy": topic.keeping.value,
+        "max.message.bytes": str(MAX_RECORD_BYTES + 100_000),
+        "message.timestamp.type": "CreateTime",
+    }
+    if topic.keeping is Keeping.delete and topic.retention is not None:
+        found["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
+    if topic.keeping is Keeping.compact:
+        found["min.cleanable.dirty.ratio"] = "0.1"
+    return found | topic.settings
+
+
+def _connect(settings: ServiceSettings) -> KafkaAdminClient:
+    try:
+        return KafkaAdminClient(
+            **kafka_settings.admin_settings(settings), client_id="presence-admin"
+        )
+    except KafkaError as error:
+        raise WrongConfiguration(
+            f"Kafka does not answer at {settings.kafka} (PRESENCE_KAFKA): {error}"
+        ) from error
+
+
+def _settings_on_cluster(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found: dict[str, dict[str, str]] = {}
+    described = admin.describe_configs(resources, config_filter="all") if resources else {}
+    for name, settings in _topics_of(described).items():
+        found[name] = {key: str(about["value"]) for key, about in settings.items()}
+    return found
+
+
+def _topics_of(described: Any) -> dict[str, Any]:
+    # kafka-python groups what it describes by the kind of resource.
+    for kind, resources in described.items():
+        if str(getattr(kind, "name", kind)).lower().endswith("topic"):
+            return dict(resources)
+    return {}
+
+
+def status(settings: ServiceSettings, *, partitions: int = PARTITIONS) -> list[TopicState]:
+    """Every registered topic beside what is on the cluster."""
+    with closing(_connect(settings)) as admin:
+        counts = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
+        there = _settings_on_cluster(admin, [t.name for t in TOPICS if t.name in counts])
+    states = []
+    for topic in TOPICS:
+        if topic.name not in counts:
+            states.append(TopicState(topic.name, exists=False, wanted_partitions=partitions))
+            continue
+        on_cluster = there.get(topic.name, {})
+        differs = {
+            key: (on_cluster.get(key), value)
+            for key, value in wanted_settings(topic).items()
+            if on_cluster.get(key) != value
+        }
+        states.append(TopicState(topic.name, True, counts[topic.name], partitions, differs))
+    return states
+
+
+def apply(
+    settings: ServiceSettings,
+    *,
+    partitions: int = PARTITIONS,
+    replication: int = -1,
+) -> list[TopicState]:
+    """Create what is missing and set what differs; returns what was changed.
+
+    Raises WrongConfiguration where a topic has another number of partitions: changing it would send a
+    person's next event to another partition than the last, so drain and recreate the topic instead.
+    """
+    before = status(settings, partitions=partitions)
+    wrong = [s for s in before if s.exists and s.partitions != s.wanted_partitions]
+    if wrong:
+        listed = ", ".join(f"{s.name} has {s.partitions}" for s in wrong)
+        raise WrongConfiguration(
+            f"{listed}, not {partitions} partitions: keys would move. Pass --partitions to keep the "
+            "count, or drain and delete the topic first"
+        )
+    changes = [state for state in before if not state.as_registered]
+    by_name = {topic.name: topic for topic in TOPICS}
+    with closing(_connect(settings)) as admin:
+        new = {
+            state.name: {
+                "num_partitions": partitions,
+                "replication_factor": replication,
+                "configs": wanted_settings(by_name[state.name]),
+            }
+            for state in changes
+            if not state.exists
+        }
+        if new:
+            admin.create_topics(new, wait_for_metadata=True)
+        altered = [
+            ConfigResource(
+                ConfigResourceType.TOPIC, s.name, {k: new for k, (_, new) in s.differs.items()}
+            )
+            for s in changes
+            if s.exists and s.differs
+        ]
+        if altered:
+            admin.alter_configs(altered)
+    return changes
