@@ -46,21 +46,28 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def _line(node: yaml.Node | None, where: Where) -> int:
-    """The line (from 1) of the deepest part of `where` that the file has."""
+def _locate(node: yaml.Node | None, where: Where) -> tuple[int, Where]:
+    """The line (from 1) of the deepest part of `where` that the file has, and the path as written.
+
+    pydantic puts the tag of a union into its path (`accounts, 0, x, settings`): nobody wrote that.
+    """
     line = node.start_mark.line + 1 if node else 1
-    for part in where:
+    written: list[str | int] = []
+    for place, part in enumerate(where):
         if isinstance(node, yaml.MappingNode):
             found = next(((k, v) for k, v in node.value if k.value == part), None)
             if found is None:
-                continue  # a part that pydantic adds, such as a union's tag
+                if place == len(where) - 1:
+                    written.append(part)
+                continue
             line, node = found[0].start_mark.line + 1, found[1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
             if part >= len(node.value):
                 break
             node = node.value[part]
             line = node.start_mark.line + 1
-    return line
+        written.append(part)
+    return line, tuple(written)
 
 
 def _shown(where: Where) -> str:
@@ -68,6 +75,17 @@ def _shown(where: Where) -> str:
     for part in where:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
+
+
+def _mistakes(error: ValidationError) -> list[tuple[Where, str]]:
+    found = error.errors(include_url=False)
+    inside = {one["loc"][0] for one in found if len(one["loc"]) > 1}
+    return [
+        (one["loc"], _SAYS.get(one["type"], one["msg"].removeprefix("Value error, ")))
+        for one in found
+        # A list whose every element is wrong is also "too short": the elements say enough.
+        if not (one["type"] == "too_short" and one["loc"][0] in inside)
+    ]
 
 
 def parse(text: str, name: str = "presence.yaml") -> Configuration:
@@ -90,17 +108,16 @@ def parse(text: str, name: str = "presence.yaml") -> Configuration:
     try:
         file = Configuration.model_validate(raw)
     except ValidationError as error:
-        mistakes = [
-            (one["loc"], _SAYS.get(one["type"], one["msg"].removeprefix("Value error, ")))
-            for one in error.errors(include_url=False)
-        ]
+        mistakes = _mistakes(error)
     else:
         mistakes = [(problem.where, problem.says) for problem in problems(file)]
         if not mistakes:
             return file
-    lines = sorted((_line(tree, where), _shown(where), says) for where, says in mistakes)
+    lines = sorted(
+        ((*_locate(tree, where), says) for where, says in mistakes), key=lambda one: one[0]
+    )
     raise WrongConfiguration(
-        "\n".join(f"{name}:{line}: {where}: {says}" for line, where, says in lines)
+        "\n".join(f"{name}:{line}: {_shown(where)}: {says}" for line, where, says in lines)
     )
 
 

@@ -34,7 +34,7 @@ def _header(name: Header, value: str) -> tuple[str, bytes]:
     return name.value, value.encode("utf-8", "replace")
 
 
-def _headers(message: Message) -> list[tuple[str, bytes]]:
+def record_headers(message: Message) -> list[tuple[str, bytes]]:
     """The record's own headers that have a value; confluent types them as any of three shapes."""
     found = cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
     return [(n, v.encode() if isinstance(v, str) else v) for n, v in found if v is not None]
@@ -54,7 +54,7 @@ def dead_letter(
     topic = message.topic() or ""
     value, hashed = _kept(message.value() or b"")
     own = {header.value for header in Header if header is not Header.event_id}
-    kept = [(n, v) for n, v in _headers(message) if n not in own or n == Header.trace]
+    kept = [(n, v) for n, v in record_headers(message) if n not in own or n == Header.trace]
     _, timestamp = message.timestamp()
     key = message.key()
     return Record(
@@ -99,4 +99,4 @@ def intake_dead_letter(
 def headers_of(message: Message, names: Iterable[Header]) -> tuple[tuple[str, bytes], ...]:
     """Those of `names` that the message carries, once each, for passing on."""
     wanted = {name.value for name in names}
-    return tuple({name: value for name, value in _headers(message) if name in wanted}.items())
+    return tuple({name: value for name, value in record_headers(message) if name in wanted}.items())

@@ -13,6 +13,7 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from services.runtime.errors import WrongConfiguration
@@ -80,6 +81,10 @@ def load(settings: type[S], **given: Any) -> S:
     """Read settings; a wrong or missing one is WrongConfiguration with one clear line."""
     try:
         return settings(**given)
+    except SettingsError as error:
+        if isinstance(error.__cause__, WrongConfiguration):
+            raise error.__cause__ from None
+        raise WrongConfiguration(str(error)) from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         prefix = settings.model_config.get("env_prefix", "")

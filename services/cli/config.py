@@ -1,0 +1,33 @@
+"""`presence config`: check the team's file before it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import orjson
+
+from services.contracts.configuration import Configuration
+from services.runtime import configuration
+
+
+@click.group()
+def config() -> None:
+    """Check presence.yaml."""
+
+
+@config.command()
+@click.argument("file", type=click.Path(path_type=Path), envvar="PRESENCE_CONFIG")
+def check(file: Path) -> None:
+    """Say every mistake in FILE with its line; exit 2 where there is one."""
+    loaded = configuration.load(file).configuration
+    click.echo(
+        f"{file}: good. {len(loaded.accounts)} accounts, {len(loaded.people)} people, "
+        f"{len(loaded.rotas)} rotas, {len(loaded.routes)} routes"
+    )
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON schema, for editors."""
+    click.echo(orjson.dumps(Configuration.model_json_schema(), option=orjson.OPT_INDENT_2))
