@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -25,7 +26,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def _missing(tool: ToolMissingError) -> None:
+def _missing(tool: ToolMissingError) -> NoReturn:
     """A developer's machine may lack a tool; in CI that is a failure, never a skipped proof."""
     if os.environ.get("CI", "").lower() in {"true", "1"}:
         pytest.fail(str(tool), pytrace=False)

@@ -6,6 +6,7 @@ from typing import Protocol, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from kafka import KafkaAdminClient
 
 from deploy.local.errors import StackError
 
@@ -49,7 +50,16 @@ def answers_metadata(bootstrap: str, *, timeout: float = 5.0) -> bool:
 
 
 def identify(bootstrap: str) -> BrokerIdentity:
-    """What can truthfully be said of somebody else's broker: the protocol tells no product."""
+    """What can truthfully be said of somebody else's broker: the protocol tells no product.
+
+    Apache Kafka in KRaft mode reports a feature `metadata.version`; its level is the version told.
+    """
     if not answers_metadata(bootstrap, timeout=10.0):
         raise StackError(f"no Kafka answers at {bootstrap}: is PRESENCE_KAFKA right?")
-    return BrokerIdentity("Kafka (given by PRESENCE_KAFKA)", "unknown")
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        features = admin.describe_features()
+    finally:
+        admin.close()
+    _oldest, newest = features.get("metadata.version", {}).get("supported", (None, "unknown"))
+    return BrokerIdentity("Kafka given by PRESENCE_KAFKA", f"metadata.version {newest}")

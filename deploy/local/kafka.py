@@ -38,12 +38,14 @@ class LocalKafka:
         heap_mb: int = 384,
         start_timeout: float = 60.0,
         throughput: bool = False,
+        java: Java | None = None,
     ) -> None:
         self._home = data_dir.absolute()
         self._preferred_port = port
         self._heap_mb = heap_mb
         self._start_timeout = start_timeout
         self._throughput = throughput
+        self._java = java
         self._port = 0
         self._process = OwnProcess("Kafka", self._home / "process.json")
         self._server_log = self._home / "server.log"
@@ -74,7 +76,7 @@ class LocalKafka:
 
         Raises StackError with the log's last lines.
         """
-        java, jars = find_java(), provide_jars()
+        java, jars = self._java or find_java(), provide_jars()
         self._home.mkdir(parents=True, exist_ok=True)
         self._write_log4j()
         command = self._java_command(java, jars)
@@ -83,9 +85,15 @@ class LocalKafka:
             if not (self._home / "data" / "meta.properties").exists():
                 self._format(command)
             self._output.write_bytes(b"")
-            self._process.start([*command, "kafka.Kafka", str(self._properties)], log=self._output)
-            if wait_until(self._ready, self._process, timeout=self._start_timeout):
-                return self
+            try:
+                self._process.start(
+                    [*command, "kafka.Kafka", str(self._properties)], log=self._output
+                )
+                if wait_until(self._ready, self._process, timeout=self._start_timeout):
+                    return self
+            except BaseException:
+                self._process.stop(within=2.0)
+                raise
             self._process.stop(within=2.0)
             if attempt == _ATTEMPTS or not self._port_was_taken():
                 break

@@ -91,16 +91,20 @@ class LocalPostgres:
         for attempt in range(1, _ATTEMPTS + 1):
             self._port = ports.pick(self._preferred_port)
             self._log.write_bytes(b"")
-            self._process.start(
-                [str(programs / "postgres"), "-D", self._in_data(account), *self._settings()],
-                log=self._log,
-                cwd=self._data,
-                account=account,
-                death_signal=signal.SIGINT,  # a fast shutdown; SIGTERM would wait for clients
-            )
-            if wait_until(self._ready, self._process, timeout=self._start_timeout):
-                self._create_if_missing(_ROLE)
-                return self
+            try:
+                self._process.start(
+                    [str(programs / "postgres"), "-D", self._in_data(account), *self._settings()],
+                    log=self._log,
+                    cwd=self._data,
+                    account=account,
+                    death_signal=signal.SIGINT,  # a fast shutdown; SIGTERM would wait for clients
+                )
+                if wait_until(self._ready, self._process, timeout=self._start_timeout):
+                    self._create_if_missing(_ROLE)
+                    return self
+            except BaseException:
+                self._process.stop(within=2.0, first=signal.SIGINT)
+                raise
             self._process.stop(within=2.0, first=signal.SIGINT)
             if attempt == _ATTEMPTS or "Address already in use" not in last_lines(self._log):
                 break
