@@ -148,7 +148,8 @@ class LocalKafka:
         return [*command, "-cp", ":".join(str(jar) for jar in jars)]
 
     def _format(self, command: Sequence[str]) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Kafka's form of an id: base64. With a leading "-" the tool would take it for an option.
+        cluster_id = "P" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
         told = subprocess.run(
             [*command, *tool],
