@@ -100,13 +100,14 @@ def fetch_with_jgo(
             fetch(jar)
 
     with ThreadPoolExecutor(max_workers=4) as pool:
-        tasks = [pool.submit(fetch_patiently, jar) for jar in jars]
-        try:
-            for task in tasks:
+        tasks = [(jar, pool.submit(fetch_patiently, jar)) for jar in jars]
+        for jar, task in tasks:
+            try:
                 task.result(_TIMEOUT)
-        except (OSError, RuntimeError, TimeoutError) as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise FetchError(" ".join(str(error).split())[:300]) from error
+            except (OSError, RuntimeError, TimeoutError) as error:
+                pool.shutdown(wait=False, cancel_futures=True)
+                why = " ".join(str(error).split())[:300]
+                raise FetchError(f"{jar.file_name}: {why}") from error
 
 
 def _project(jars: Sequence[Coordinate]) -> str:
