@@ -68,8 +68,17 @@ def fetch_with_maven(
         fetched(jar.file_name)
 
 
-def fetch_with_jgo(jars: Sequence[Coordinate], into: Path, fetched: Callable[[str], None]) -> None:
-    """Each jar by jgo's resolver in pure Python: no Maven and no Java needed."""
+def fetch_with_jgo(
+    jars: Sequence[Coordinate],
+    into: Path,
+    fetched: Callable[[str], None],
+    *,
+    repositories: dict[str, str] | None = None,
+) -> None:
+    """Each jar by jgo's resolver in pure Python: no Maven and no Java needed.
+
+    `repositories` are name and URL; None leaves the choice to jgo.
+    """
     try:
         from jgo.maven import MavenContext  # an extra; slow to import
     except ImportError as error:
@@ -77,7 +86,9 @@ def fetch_with_jgo(jars: Sequence[Coordinate], into: Path, fetched: Callable[[st
 
     def fetch(jar: Coordinate) -> None:
         with tempfile.TemporaryDirectory(dir=into) as repository:
-            context = MavenContext(repo_cache=Path(repository), timeout=60)
+            context = MavenContext(
+                repo_cache=Path(repository), remote_repos=repositories, timeout=60
+            )
             component = context.project(jar.group, jar.artifact).at_version(jar.version)
             Path(component.artifact().resolve()).replace(into / jar.file_name)
         fetched(jar.file_name)
@@ -89,13 +100,14 @@ def fetch_with_jgo(jars: Sequence[Coordinate], into: Path, fetched: Callable[[st
             fetch(jar)
 
     with ThreadPoolExecutor(max_workers=4) as pool:
-        tasks = [pool.submit(fetch_patiently, jar) for jar in jars]
-        try:
-            for task in tasks:
+        tasks = [(jar, pool.submit(fetch_patiently, jar)) for jar in jars]
+        for jar, task in tasks:
+            try:
                 task.result(_TIMEOUT)
-        except (OSError, RuntimeError, TimeoutError) as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise FetchError(" ".join(str(error).split())[:300]) from error
+            except (OSError, RuntimeError, TimeoutError) as error:
+                pool.shutdown(wait=False, cancel_futures=True)
+                why = " ".join(str(error).split())[:300]
+                raise FetchError(f"{jar.file_name}: {why}") from error
 
 
 def _project(jars: Sequence[Coordinate]) -> str:

@@ -14,7 +14,7 @@ from deploy.local.broker import BrokerIdentity, answers_metadata
 from deploy.local.errors import StartError
 from deploy.local.java import Java, find_java
 from deploy.local.kafka_jars import kafka_version, provide_jars, read_list
-from deploy.local.processes import OwnProcess, last_lines, wait_until
+from deploy.local.processes import OwnProcess, last_lines, wait_until, why_not_ready
 
 DEFAULT_PORT = 9092
 _STOP_WITHIN = 20.0  # seconds for a controlled shutdown
@@ -94,11 +94,11 @@ class LocalKafka:
             except BaseException:
                 self._process.stop(within=2.0)
                 raise
+            why = why_not_ready(self._process, self._start_timeout)
             self._process.stop(within=2.0)
             if attempt == _ATTEMPTS or not self._port_was_taken():
                 break
-        why = last_lines(*self.log_files)
-        raise StartError(f"Kafka did not start within {self._start_timeout:.0f} s:\n{why}")
+        raise StartError(f"{why}:\n{last_lines(*self.log_files)}")
 
     def stop(self) -> None:
         self._process.stop(within=_STOP_WITHIN)
@@ -148,7 +148,8 @@ class LocalKafka:
         return [*command, "-cp", ":".join(str(jar) for jar in jars)]
 
     def _format(self, command: Sequence[str]) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Kafka's form of an id: base64. With a leading "-" the tool would take it for an option.
+        cluster_id = "P" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
         told = subprocess.run(
             [*command, *tool],

@@ -22,7 +22,7 @@ from deploy.local.errors import HashMismatchError, StackError, ToolMissingError
 from deploy.local.jar_fetchers import FetchError, fetch_with_jgo, fetch_with_maven
 
 LIST = Path(__file__).with_name("kafka-jars.txt")
-_BROKER = "org.apache.kafka:kafka_2.13"
+BROKER = "org.apache.kafka:kafka_2.13"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def read_list(path: Path = LIST) -> tuple[Jar, ...]:
 
 
 def kafka_version(jars: Sequence[Jar]) -> str:
-    return next(jar.version for jar in jars if f"{jar.group}:{jar.artifact}" == _BROKER)
+    return next(jar.version for jar in jars if f"{jar.group}:{jar.artifact}" == BROKER)
 
 
 def cache_dir(environment: Mapping[str, str] = os.environ) -> Path:

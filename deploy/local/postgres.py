@@ -24,7 +24,7 @@ from psycopg import sql
 from deploy.local import ports
 from deploy.local.errors import StartError, ToolMissingError
 from deploy.local.postgres_account import Account, account_for, reachable_programs
-from deploy.local.processes import OwnProcess, last_lines, wait_until
+from deploy.local.processes import OwnProcess, last_lines, wait_until, why_not_ready
 
 DEFAULT_PORT = 5432
 _ROLE = "presence"
@@ -105,12 +105,11 @@ class LocalPostgres:
             except BaseException:
                 self._process.stop(within=2.0, first=signal.SIGINT)
                 raise
+            why = why_not_ready(self._process, self._start_timeout)
             self._process.stop(within=2.0, first=signal.SIGINT)
             if attempt == _ATTEMPTS or "Address already in use" not in last_lines(self._log):
                 break
-        raise StartError(
-            f"PostgreSQL did not start within {self._start_timeout:.0f} s:\n{last_lines(self._log)}"
-        )
+        raise StartError(f"{why}:\n{last_lines(self._log)}")
 
     def stop(self) -> None:
         self._process.stop(within=_STOP_WITHIN, first=signal.SIGINT)

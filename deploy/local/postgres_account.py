@@ -42,22 +42,33 @@ def reachable_programs(programs: Path, account: Account | None) -> Path:
     stamp = int((programs / "postgres").stat().st_mtime)
     home = _LASTING_TEMPORARY_FOLDER / f"presence-postgresql-{installation.name}-{stamp}"
     if not home.exists():
-        draft = Path(tempfile.mkdtemp(prefix="presence-", dir=_LASTING_TEMPORARY_FOLDER))
-        shutil.copytree(installation, draft, dirs_exist_ok=True)
-        draft.chmod(0o755)
-        try:
-            draft.rename(home)
-        except OSError:  # another process was faster
-            shutil.rmtree(draft)
+        _copy_installation(installation, home)
     owner = home.lstat()
     if owner.st_uid != 0 or stat.S_ISLNK(owner.st_mode) or owner.st_mode & 0o022:
         raise StackError(f"{home} is not root's own: remove it")
-    if not _can_run(home / "bin", account):
+    copied = home / installation.parent.name / installation.name / programs.name
+    if not _can_run(copied, account):
         raise StackError(
             f"PostgreSQL refuses root, and no other account can run {home}: run as another user, "
             "or set PRESENCE_DATABASE_URL"
         )
-    return home / "bin"
+    return copied
+
+
+def _copy_installation(installation: Path, home: Path) -> None:
+    """In the wheel's own layout: its programs find their libraries by relative paths."""
+    package = installation.parent
+    draft = Path(tempfile.mkdtemp(prefix="presence-", dir=home.parent))
+    shutil.copytree(installation, draft / package.name / installation.name, symlinks=True)
+    for libraries in (package.with_name(f"{package.name}.libs"), package / ".dylibs"):
+        if libraries.exists():
+            shutil.copytree(libraries, draft / libraries.relative_to(package.parent), symlinks=True)
+    for folder in (draft, draft / package.name):
+        folder.chmod(0o755)
+    try:
+        draft.rename(home)
+    except OSError:  # another process was faster
+        shutil.rmtree(draft)
 
 
 def _can_run(programs: Path, account: Account) -> bool:

@@ -163,6 +163,13 @@ def wait_until(
     return False
 
 
+def why_not_ready(process: OwnProcess, timeout: float) -> str:
+    """The first line of the error after `wait_until` said no."""
+    if (code := process.exit_code) is not None:
+        return f"{process.name} ended while starting (exit {code})"
+    return f"{process.name} did not answer within {timeout:.0f} s"
+
+
 def last_lines(*logs: Path, lines: int = 15) -> str:
     """The end of each log, for an error that has to show why."""
     shown = []

@@ -83,15 +83,17 @@ class LocalStack:
     def start(self) -> Self:
         """Broker and database at once; returns when both answer. Raises StackError."""
         self._data_dir.take()
+        pool = ThreadPoolExecutor(2)
         try:
             self._ports = self._pick_ports()
-            with ThreadPoolExecutor(2) as pool:
-                kafka = pool.submit(self._start_kafka)
-                postgres = pool.submit(self._start_postgres)
+            kafka = pool.submit(self._start_kafka)
+            postgres = pool.submit(self._start_postgres)
             self._kafka, self._postgres = kafka.result(), postgres.result()
         except BaseException:
+            pool.shutdown()  # what is half started gets to where it can be stopped
             self.stop()
             raise
+        pool.shutdown()
         return self
 
     def stop(self) -> None:

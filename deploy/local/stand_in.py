@@ -15,13 +15,14 @@ from deploy.local import ports
 from deploy.local.broker import Broker, BrokerIdentity, answers_metadata
 from deploy.local.errors import StartError, ToolMissingError
 from deploy.local.kafka import DEFAULT_PORT, LocalKafka
-from deploy.local.processes import OwnProcess, last_lines, wait_until
+from deploy.local.processes import OwnProcess, last_lines, wait_until, why_not_ready
 
 WARNING = (
     "noida-db stands in for Apache Kafka. It is for a look, not for work: when it is killed, about "
     "the last second of acknowledged messages is lost; a consumer that dies is never removed from "
     "its group, so its partitions stay unread; rebalances can stall commits."
 )
+_START_TIMEOUT = 20.0
 _STOP_WITHIN = 10.0
 
 
@@ -62,9 +63,12 @@ class StandInBroker:
         self._log.write_bytes(b"")
         command = [str(program), "start", "--only", "kafka", "--kafka-port", str(self._port)]
         self._process.start([*command, "--data-dir", str(self._home / "data")], log=self._log)
-        if not wait_until(lambda: answers_metadata(self.bootstrap), self._process, timeout=20):
+        if not wait_until(
+            lambda: answers_metadata(self.bootstrap), self._process, timeout=_START_TIMEOUT
+        ):
+            why = why_not_ready(self._process, _START_TIMEOUT)
             self._process.stop(within=2.0)
-            raise StartError(f"noida-db did not start:\n{last_lines(self._log)}")
+            raise StartError(f"{why}:\n{last_lines(self._log)}")
         return self
 
     def stop(self) -> None:

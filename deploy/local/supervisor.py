@@ -164,7 +164,7 @@ class Supervisor:
                 self._print(child, Text.from_ansi(line.decode(errors="replace").rstrip()))
 
     def _print(self, child: "_Child", line: Text) -> None:
-        self._console.print(child.prefix + line, soft_wrap=True)
+        self._console.print(Text.assemble(child.prefix, line), soft_wrap=True)
 
 
 @dataclass(slots=True)

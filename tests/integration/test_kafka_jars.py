@@ -2,13 +2,15 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from deploy.local.errors import HashMismatchError, ToolMissingError
-from deploy.local.jar_fetchers import Coordinate, FetchError
+from deploy.local.jar_fetchers import Coordinate, FetchError, fetch_with_jgo
 from deploy.local.kafka_jars import Fetch, Jar, kafka_version, provide_jars, read_list
 
 
@@ -104,3 +106,50 @@ def test_of_several_at_once_only_one_fetches(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(calls) == 1
+
+
+class _Repository(BaseHTTPRequestHandler):
+    """A repository in Maven's layout that hangs up on the first request for each file."""
+
+    def do_GET(self) -> None:
+        asked: set[str] = self.server.asked  # type: ignore[attr-defined]
+        name = self.path.rsplit("/", 1)[-1]
+        jar = next((jar for jar in JARS if jar.file_name == name), None)
+        found = self.path in asked
+        asked.add(self.path)
+        if jar is None or not found:
+            return  # hangs up without an answer
+        body = content(jar)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def repository() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Repository) as server:
+        server.asked = set()  # type: ignore[attr-defined]
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        serving.join()
+
+
+def test_without_maven_jgo_fetches_and_tries_a_failed_jar_again(
+    tmp_path: Path, repository: str
+) -> None:
+    fetch = partial(fetch_with_jgo, repositories={"local": repository})
+    paths = provide_jars(JARS, cache=tmp_path, fetchers=[("jgo", fetch)])
+    assert [path.read_bytes() for path in paths] == [content(jar) for jar in JARS]
+
+
+def test_a_jar_that_no_repository_has_is_told_by_name(tmp_path: Path, repository: str) -> None:
+    missing = Jar("org.apache.kafka", "never-published", "4.3.1", "0" * 64)
+    fetch = partial(fetch_with_jgo, repositories={"local": repository})
+    with pytest.raises(ToolMissingError, match=r"never-published-4\.3\.1\.jar"):
+        provide_jars([*JARS, missing], cache=tmp_path, fetchers=[("jgo", fetch)])

@@ -109,9 +109,9 @@ def test_a_kafka_that_cannot_start_shows_its_last_words(data_dir: Path) -> None:
     data_dir.mkdir()
     (data_dir / "data").mkdir()
     (data_dir / "data" / "meta.properties").write_text("version=1\nnode.id=7\ncluster.id=x\n")
-    with pytest.raises(StartError, match=r"node\.id") as told:
+    with pytest.raises(StartError, match="Stored node id 7") as told:
         LocalKafka(data_dir, port=None).start()
-    assert "output.log" in str(told.value) or "server.log" in str(told.value)
+    assert str(told.value).startswith("Kafka ended while starting (exit 1)")
 
 
 def test_where_kafka_cannot_be_had_the_stand_in_says_what_it_does_not_keep(data_dir: Path) -> None:
