@@ -41,6 +41,7 @@ check: $(VENV)/dev.stamp  ## Formatting, lint, types, layers, lock files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m deploy.locks --check
+	$(BIN)/python -m deploy.artefacts --check
 
 .PHONY: format
 format: $(VENV)/dev.stamp  ## Format and mend what can be mended
@@ -50,6 +51,14 @@ format: $(VENV)/dev.stamp  ## Format and mend what can be mended
 .PHONY: lock
 lock: $(VENV)/dev.stamp  ## Write the lock files anew from pyproject.toml
 	$(BIN)/python -m deploy.locks
+
+.PHONY: artefacts
+artefacts: $(VENV)/dev.stamp  ## Write anew what is made from code: AsyncAPI, JSON schema, dashboards
+	$(BIN)/python -m deploy.artefacts
+
+.PHONY: secrets
+secrets:  ## Write the secret files that docker-compose.yml mounts; keeps what is there
+	@$(PYTHON) -m deploy.compose_secrets
 
 .PHONY: test
 test: $(VENV)/dev.stamp  ## All tests, on a real Kafka and PostgreSQL

@@ -9,15 +9,21 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # Lock file → the extras it pins.
+BUILD: tuple[str, ...] = ()
+"""No extras: what [build-system] requires, and nothing of ours (the images build the wheel with it)."""
+
 LOCKS: dict[str, tuple[str, ...]] = {
+    "requirements-build.txt": BUILD,
     "requirements-ingest.txt": ("ingest",),
     "requirements-classify.txt": ("classify",),
     "requirements-alert.txt": ("alert",),
+    "requirements-cli.txt": ("ingest", "classify", "alert"),
     "requirements-local.txt": ("local", "build"),
     "requirements-dev.txt": ("local", "train", "dev", "build"),
 }
@@ -30,9 +36,17 @@ def compile_lock(extras: tuple[str, ...], output: Path, constraint: Path | None 
         "--python-version", "3.11", "--generate-hashes", "--output-file", str(output),
         *(f"--extra={extra}" for extra in extras),
         *(("--constraint", str(constraint)) if constraint else ()),
-        "pyproject.toml",
+        "-" if extras == BUILD else "pyproject.toml",
     ]  # fmt: skip
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    subprocess.run(  # noqa: S603
+        command,
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        input="\n".join(pyproject["build-system"]["requires"]),
+    )
 
 
 def pins(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import cast
 
 from confluent_kafka import Message
 
-from services.contracts.topics import Header
+from services.contracts.topics import INTAKE_DLQ, Header
 from services.runtime.producer import Record
 
 TRUNCATE_OVER = 900_000
@@ -82,7 +82,7 @@ def intake_dead_letter(
     """The record for `presence.intake.dlq`: an authentic payload that ingest could not read."""
     value, hashed = _kept(body)
     return Record(
-        topic="presence.intake.dlq",
+        topic=INTAKE_DLQ.name,
         key=key,
         value=value,
         headers=(
