@@ -71,8 +71,8 @@ class Person:
             return 48_210
         if self.sort == "new":
             return int(digits(self.handle, 2)) % 7
-        scale = 4 if self.sort != "press" else 6
-        return int(digits(self.handle, scale)) % (10**scale // 3) + 12
+        most = 3_000 if self.sort != "press" else 300_000
+        return int(digits(self.handle, 6)) % most + 12
 
     @property
     def verified(self) -> bool:

@@ -11,7 +11,7 @@ A line is `LANGUAGE HANDLE (NAME): TEXT` or `LANGUAGE brand: TEXT`. In its long 
 - `with`: more for one platform (stars of a review, the headline and address of an article).
 
 Other mappings act on an earlier line: `again` (delivered once more, byte for byte), `edit` with `text`,
-`delete`, `like`, `repost` (both with `by`), `follow` (with `by`), and `trouble` (what no platform should send).
+`delete`, `like` and `repost` with `by`, `follow` with `by`, and `trouble` (what no platform should send).
 """
 
 from __future__ import annotations

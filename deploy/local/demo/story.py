@@ -79,10 +79,13 @@ def _batches(lines: Iterable[Line], world: World) -> Iterator[list[Placed]]:
     yield from batches.values()
 
 
-def expand(start: datetime) -> tuple[Delivery, ...]:
-    """Every request and streamed event of the story, in the order of sending."""
+def expand(start: datetime, *, pace: float = 1.0) -> tuple[Delivery, ...]:
+    """Every request and streamed event of the story, in the order of sending.
+
+    The payloads' times lie as close together as `pace` sends them; `at` stays as it is written.
+    """
     lines = script.read()
-    world = World.of(lines, start)
+    world = World.of(lines, start, pace)
     deliveries = [_first(world, batch) for batch in _batches(lines, world)]
     by_item = {key: delivery for delivery in deliveries for key in delivery.items}
     deliveries += [_again(line, by_item[str(line.re)]) for line in lines if line.act == "again"]

@@ -64,13 +64,13 @@ class World:
     placed: dict[str, Placed]
 
     @classmethod
-    def of(cls, lines: Sequence[Line], start: datetime) -> World:
+    def of(cls, lines: Sequence[Line], start: datetime, pace: float = 1.0) -> World:
         """Set the lines in time; `start` is aware, and cut to milliseconds."""
         start = start.astimezone(UTC)
         start = start.replace(microsecond=start.microsecond // 1000 * 1000)
         placed = {}
         for number, line in enumerate(lines):
-            moment = start + timedelta(milliseconds=round(line.at * 1000))
+            moment = start + timedelta(milliseconds=round(line.at * 1000 / pace))
             placed[line.key] = Placed(line, _native_id(line, moment, number), moment)
         return cls(start, placed)
 

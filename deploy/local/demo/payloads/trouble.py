@@ -31,7 +31,8 @@ def delivery(world: World, placed: Placed) -> Delivery:
     expect, signing = Expect.told, Signing.right
     match line.form:
         case "x-broken-json":
-            raw = f'{{"for_user_id": "{X_ID}", "tweet_create_events": [{{"id_str": "{placed.id}", "text": "@auror'
+            tweet = f'{{"id_str": "{placed.id}", "text": "@auror'
+            raw = f'{{"for_user_id": "{X_ID}", "tweet_create_events": [{tweet}'
         case "meta-broken-json":
             raw = f'{{"object": "page", "entry": [{{"id": "{FACEBOOK_ID}", "time": {placed.s}, "changes": [}}'
         case "x-unknown-shape":
