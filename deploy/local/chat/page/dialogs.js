@@ -1,0 +1,91 @@
+// Modals with inputs, and the question before a press that asks for one.
+import { el } from "./dom.js";
+import { draw, text } from "./blocks.js";
+
+function show(dialog) {
+  document.body.append(dialog);
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.showModal();
+  return dialog;
+}
+
+export function confirmed(question, names) {
+  return new Promise((resolve) => {
+    const dialog = el("dialog", { class: "dialog", "aria-labelledby": "question" },
+      el("h2", { id: "question" }, ...text(question.title, names)),
+      el("div", {}, ...text(question.text, names)),
+      el("div", { class: "actions end" },
+        el("button", { type: "button", class: "press", onclick: () => dialog.close("no") }, ...text(question.deny, names)),
+        el("button", { type: "button", class: `press ${question.style ?? "primary"}`, onclick: () => dialog.close("yes") }, ...text(question.confirm, names))));
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"));
+    show(dialog);
+  });
+}
+
+let count = 0;
+
+function input(block, names) {
+  const element = block.element;
+  const id = `input-${(count += 1)}`;
+  let control;
+  if (element.type === "plain_text_input") {
+    const attributes = { id, maxlength: element.max_length, minlength: element.min_length, placeholder: element.placeholder?.text, required: !block.optional };
+    control = el(element.multiline ? "textarea" : "input", { ...attributes, rows: element.multiline ? 4 : null });
+    control.value = element.initial_value ?? "";
+  } else {
+    control = el("select", { id, required: !block.optional });
+    control.append(el("option", { value: "" }, element.placeholder?.text ?? "Choose …"));
+    for (const option of element.options) {
+      const chosen = element.initial_option?.value === option.value;
+      control.append(el("option", { value: option.value, selected: chosen }, option.text.text));
+    }
+  }
+  const error = el("p", { class: "error", id: `${id}-error`, hidden: true });
+  control.setAttribute("aria-describedby", error.id);
+  const field = el("div", { class: "field" },
+    el("label", { for: id }, ...text(block.label, names), block.optional ? el("span", { class: "soft" }, " (optional)") : null),
+    control,
+    block.hint ? el("p", { class: "soft" }, ...text(block.hint, names)) : null,
+    error);
+  const value = () => {
+    if (element.type === "plain_text_input") return { type: element.type, value: control.value || null };
+    const option = element.options.find((one) => one.value === control.value) ?? null;
+    return { type: element.type, selected_option: option };
+  };
+  return { field, value, blockId: block.block_id, actionId: element.action_id ?? "input", error };
+}
+
+// `submit(values)` answers like the server: {ok, says, errors, keep_open}.
+export function modal(view, names, submit) {
+  const inputs = [];
+  const parts = view.blocks.map((block, index) => {
+    if (block.type !== "input") return draw([block], names, () => {})[0];
+    const made = input({ block_id: `b${index}`, ...block }, names);
+    inputs.push(made);
+    return made.field;
+  });
+  const trouble = el("p", { class: "error", role: "alert", hidden: true });
+  const send = view.submit ? el("button", { class: "press primary" }, ...text(view.submit, names)) : null;
+  const form = el("form", {},
+    ...parts, trouble,
+    el("div", { class: "actions end" },
+      el("button", { type: "button", class: "press", onclick: () => dialog.close() }, view.close ? view.close.text : "Close"),
+      send));
+  const dialog = el("dialog", { class: "dialog", "aria-labelledby": "modal-title" }, el("h2", { id: "modal-title" }, ...text(view.title, names)), form);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    send.disabled = true;
+    const values = {};
+    for (const one of inputs) (values[one.blockId] ??= {})[one.actionId] = one.value();
+    const answer = await submit(values);
+    send.disabled = false;
+    for (const one of inputs) {
+      one.error.textContent = answer.errors?.[one.blockId] ?? "";
+      one.error.hidden = !one.error.textContent;
+    }
+    trouble.textContent = answer.ok || answer.errors ? "" : answer.says;
+    trouble.hidden = !trouble.textContent;
+    if (!answer.keep_open) dialog.close();
+  });
+  return show(dialog);
+}
