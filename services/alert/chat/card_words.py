@@ -83,4 +83,6 @@ def wrote_again(line: CardLine, card: Card) -> str:
     return f"{one_line(line.who)} wrote again at {time_of_day(line.at, card.zone)}"
 
 
-STALE = "State may be stale: Presence was away or a source lagged. Check the original before answering."
+STALE = (
+    "State may be stale: Presence was away or a source lagged. Check the original before answering."
+)

@@ -132,7 +132,9 @@ class SlackDestination:
         """Release connections."""
         await self._client.close()
 
-    async def _look(self, channel: str, thread: str | None, delivery: Delivery) -> MessageRef | None:
+    async def _look(
+        self, channel: str, thread: str | None, delivery: Delivery
+    ) -> MessageRef | None:
         cursor: str | None = None
         for _ in range(_HISTORY_PAGES):
             page = await self._client.read(

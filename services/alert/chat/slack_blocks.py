@@ -35,9 +35,7 @@ def escape(text: str, limit: int) -> str:
     """Slack's three entities, cut so that the escaped text is within the limit and no entity is halved."""
     size = limit
     while True:
-        escaped = (
-            clip(text, size).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        )
+        escaped = clip(text, size).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         over = len(escaped.encode("utf-16-le")) // 2 - limit
         if over <= 0:
             return escaped
@@ -136,7 +134,9 @@ def card_blocks(card: Card) -> list[Block]:
 
 def card_text(card: Card) -> str:
     """The `text` of the card's message: its headline, or how it ended."""
-    line = card.headline if card.state.live else f"{card_words.ended(card)} · {card_words.title(card)}"
+    line = (
+        card.headline if card.state.live else f"{card_words.ended(card)} · {card_words.title(card)}"
+    )
     return notification_text(line)
 
 

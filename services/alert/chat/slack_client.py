@@ -132,7 +132,7 @@ class SlackClient:
         """A reading call: Slack takes those as a form, not all of them as JSON."""
         return await self._request(method, data=_given(arguments))
 
-    async def _request(self, method: str, **body: dict[str, Any]) -> dict[str, Any]:
+    async def _request(self, method: str, **body: Any) -> dict[str, Any]:
         try:
             response = await self._client().api_call(method, **body)
         except SlackApiError as error:

@@ -135,7 +135,9 @@ def time_of_day(moment: datetime, zone: str) -> str:
     """`14:32 (Mon 23 Nov, Berlin)`: a time on a wall, which stays true however long the card stands."""
     local = moment.astimezone(ZoneInfo(zone))
     place = zone.rsplit("/", 1)[-1].replace("_", " ")
-    return f"{local:%H:%M} ({_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]}, {place})"
+    return (
+        f"{local:%H:%M} ({_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]}, {place})"
+    )
 
 
 def clock_time(moment: datetime, zone: str) -> str:
