@@ -39,6 +39,7 @@ class MemoryDestination:
         self.lost_answers: deque[Exception] = deque()
         """Raised by the next calls, after the message arrived."""
         self.closed = False
+        self._count = 0
 
     def cards(self) -> list[MemoryMessage]:
         """The cards that stand."""
@@ -99,7 +100,8 @@ class MemoryDestination:
         self.closed = True
 
     def _next(self) -> MessageRef:
-        number = str(len(self.messages) + 1)
+        self._count += 1
+        number = str(self._count)
         return MessageRef(self.id, number, f"https://chat.example/{self.id}/{number}")
 
     def _add(self, message: MemoryMessage) -> MessageRef:

@@ -108,6 +108,15 @@ class SlackDestination:
         blocks = [slack_blocks.section(text), {"type": "actions", "elements": link}]
         await self._send(channel, text, blocks, None)
 
+    async def whisper(self, channel: str, member: str, text: str) -> None:
+        """Say something to one member in a channel; nobody else sees it."""
+        shown = slack_blocks.notification_text(text)
+        await self._client.call("chat.postEphemeral", channel=channel, user=member, text=shown)
+
+    async def open_view(self, trigger_id: str, view: slack_blocks.Block) -> None:
+        """Open a modal for the member who pressed; a trigger lives about three seconds."""
+        await self._client.call("views.open", trigger_id=trigger_id, view=view)
+
     async def direct_channel(self, member: str) -> str:
         """The channel of direct messages with this member."""
         opened = await self._client.call("conversations.open", users=member)
