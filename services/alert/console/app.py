@@ -142,7 +142,7 @@ def _sign_in_router(visitors: Visitors, sign_ins: SignIns, pages: Pages) -> APIR
 
     def draw(request: Request, template: str, **facts: object) -> Response:
         nonce = visitors.form_nonce(request)
-        page = pages.draw(template, form=visitors.form_field(nonce), **facts)
+        page = pages.draw(template, 200, form=visitors.form_field(nonce), **facts)
         visitors.keep_nonce(page, nonce)
         return page
 

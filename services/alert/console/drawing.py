@@ -53,7 +53,7 @@ class Pages:
         )
         self._environment.filters["lines"] = lambda text: clean(text, lines=True)
 
-    def draw(self, template: str, status: int = 200, **facts: object) -> HTMLResponse:
+    def draw(self, template: str, status: int = 200, /, **facts: object) -> HTMLResponse:
         """The page."""
         body = self._environment.get_template(template).render(**facts)
         return HTMLResponse(body, status_code=status)
