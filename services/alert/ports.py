@@ -90,9 +90,11 @@ class Delivery:
 class Outbox(Protocol):
     """The durable queue of effects. Taking a row checks, in the same transaction, that it is still due."""
 
-    async def take(self, limit: int) -> list[Delivery]:
+    async def take(self, limit: int, destination: str | None = None) -> list[Delivery]:
         """Lease rows that are due, in order of sensitivity, urgency and due time.
 
+        With `destination` only its rows: every destination has its own pipeline, so that a slow or
+        broken one never stands before another.
         A row whose episode has ended meanwhile (for a page) is cancelled, not returned. Card updates
         of one episode and destination collapse into the latest. Leases expire (database time).
         """
@@ -150,8 +152,12 @@ class Destination(Protocol):
         """Post a plain line."""
         ...
 
-    async def find(self, delivery_id: str, since: datetime) -> MessageRef | None:
-        """The post that an ambiguous attempt may have left."""
+    async def find(self, delivery: Delivery) -> MessageRef | None:
+        """The post that an ambiguous attempt may have left.
+
+        The whole delivery, because where to look depends on it: the channel, the card's thread or the
+        person's direct messages, from `first_tried_at` on.
+        """
         ...
 
     async def close(self) -> None:

@@ -55,6 +55,10 @@ class SlackDestination(Section):
     bot_token: SecretName = "PRESENCE_SLACK_BOT_TOKEN"
     signing_secret: SecretName = "PRESENCE_SLACK_SIGNING_SECRET"
     base_url: HttpUrl = Field("https://slack.com/api/", validate_default=True)
+    posts_per_second: float = Field(1.0, gt=0, le=1000)
+    """Posts to one channel; Slack's own limit is about 1."""
+    updates_per_second: float = Field(0.8, gt=0, le=1000)
+    """Updates of posted cards; Slack's own limit is about 50 a minute."""
     shared: bool = True
     """Whether people beyond those on call read it: private words appear masked."""
 
@@ -66,6 +70,8 @@ class TeamsWorkflowDestination(Section):
     kind: Literal["teams_workflow"]
     url: SecretName = "PRESENCE_TEAMS_WORKFLOW_URL"
     """Environment variable with the webhook's address (it is a secret)."""
+    posts_per_second: float = Field(1.0, gt=0, le=1000)
+    """Teams' own limit is 4; a card and its follow-ups stay well below."""
     shared: bool = True
 
 

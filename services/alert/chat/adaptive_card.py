@@ -1,0 +1,198 @@
+"""A card as an Adaptive Card 1.5, the highest version that Teams shows everywhere.
+
+Outside text stands only in `TextRun`s, for which the schema promises that Markdown is not supported:
+nothing a stranger writes can become a link, a heading or a mention. `TextBlock`s hold our own words.
+Source: the Adaptive Cards schema 1.5; Microsoft's limits for webhooks (28 KB a message).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from services.alert.chat import card_words
+from services.alert.chat.links import Links
+from services.alert.chat.text import clean, clip, clock_time, disarm, one_line, web_address
+from services.alert.domain.card import Card, CardLine
+from services.alert.ports import PersonRef
+
+Element = dict[str, Any]
+Message = dict[str, Any]
+
+MESSAGE_LIMIT = 28 * 1024
+"""Bytes of the whole message."""
+WORDS_LIMIT = 4_000
+LINE_LIMIT = 400
+SUMMARY_LIMIT = 150
+URL_LIMIT = 2_000
+CHECKLIST_STEPS = 20
+
+
+def _run(text: str, **look: Any) -> Element:
+    return {"type": "TextRun", "text": disarm(text) or "—", **look}
+
+
+def _rich(*runs: Element, **look: Any) -> Element:
+    return {"type": "RichTextBlock", "inlines": list(runs), **look}
+
+
+def _row(text: str, **look: Any) -> Element:
+    return _rich(_run(clip(text, LINE_LIMIT), **look), spacing="Small")
+
+
+def _open_url(title: str, url: str | None, **look: Any) -> list[Element]:
+    address = web_address(url)
+    if address is None or len(address) > URL_LIMIT:
+        return []
+    return [{"type": "Action.OpenUrl", "title": title, "url": address, **look}]
+
+
+def _words(card: Card, limit: int) -> Element:
+    if card.words is None:
+        shown = _rich(_run(card_words.hidden(card), italic=True))
+    else:
+        said = clip(clean(card.words, lines=True), limit) or "(no text)"
+        # A run keeps no line breaks everywhere: one block a line.
+        return {
+            "type": "Container",
+            "style": "emphasis",
+            "items": [_rich(_run(line)) for line in said.split("\n")[:40] if line],
+        }
+    return {"type": "Container", "style": "emphasis", "items": [shown]}
+
+
+def _actions(card: Card, links: Links) -> list[Element]:
+    actions: list[Element] = []
+    for act in card.acts:
+        url = links.episode(card.episode_id, act=act)
+        look = {"style": "positive"} if not actions else {}
+        actions += _open_url(card_words.ACT_LABELS[act], url, **look)
+    return actions + _open_url(f"Open on {_short(card_words.platform(card))}", card.permalink)
+
+
+def _short(text: str) -> str:
+    return clip(disarm(text), 40)
+
+
+def _card(body: list[Element], actions: list[Element], fallback: str) -> Element:
+    card: Element = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.5",
+        "fallbackText": fallback,
+        "body": body,
+        "msteams": {"width": "Full"},
+    }
+    if actions:
+        card["actions"] = actions
+    return card
+
+
+def _message(summary: str, card: Element) -> Message:
+    return {
+        "type": "message",
+        # Without it a notification reads just "Card".
+        "summary": summary,
+        "attachments": [
+            {
+                "contentType": "application/vnd.microsoft.card.adaptive",
+                "contentUrl": None,
+                "content": card,
+            }
+        ],
+    }
+
+
+def _summary(line: str) -> str:
+    return clip(disarm(clean(line)), SUMMARY_LIMIT) or "New conversation"
+
+
+def encode(message: Message) -> bytes:
+    """The request's body."""
+    return orjson.dumps(message)
+
+
+def card_message(card: Card, links: Links, now: datetime) -> Message:
+    """The card, under the size limit for any input: the words give way first."""
+    limit = WORDS_LIMIT
+    message = _card_message(card, links, now, limit)
+    while len(encode(message)) > MESSAGE_LIMIT and limit > 50:
+        limit //= 2
+        message = _card_message(card, links, now, limit)
+    return message
+
+
+def _card_message(card: Card, links: Links, now: datetime, words_limit: int) -> Message:
+    facts = [card_words.holder(card), card_words.due(card), card_words.where_to_answer(card)]
+    checklist = [_row(f"☐ {one_line(step)}") for step in card.checklist[:CHECKLIST_STEPS]]
+    body = [
+        _rich(
+            _run(clip(card_words.title(card), LINE_LIMIT), weight="Bolder", size="Medium"),
+        ),
+        *(_row(fact) for fact in facts if fact),
+        _words(card, words_limit),
+        _row(f"Why: {one_line(card.why)}", isSubtle=True),
+        *checklist,
+        *([_row(f"⏳ {card_words.STALE}", color="Warning")] if card.stale else []),
+        _row(f"As of {clock_time(now, card.zone)}. This card is not updated.", isSubtle=True),
+    ]
+    summary = _summary(card.headline)
+    return _message(summary, _card(body, _actions(card, links), summary))
+
+
+def follow_up_message(card: Card, now: datetime) -> Message:
+    """What became of a card that cannot be updated: claimed, released, answered, closed."""
+    said = card_words.holder(card) if card.state.live else card_words.ended(card)
+    summary = _summary(f"{said} · {card_words.title(card)}")
+    body = [
+        _rich(_run(clip(said, LINE_LIMIT), weight="Bolder")),
+        _row(card_words.title(card)),
+        _row(f"As of {clock_time(now, card.zone)}", isSubtle=True),
+    ]
+    title = f"Open on {_short(card_words.platform(card))}"
+    return _message(summary, _card(body, _open_url(title, card.permalink), summary))
+
+
+def line_message(line: CardLine, card: Card, links: Links) -> Message:
+    """A later message of the same person; Workflows cannot post beneath the card."""
+    heading = card_words.wrote_again(line, card)
+    said = f": {clean(line.words)}" if line.words is not None else ""
+    summary = _summary(f"{heading}{said}")
+    shown = card_words.hidden(card)
+    if line.words is not None:
+        shown = clip(clean(line.words), 1_000) or "(no text)"
+    body = [_row(heading, weight="Bolder"), _rich(_run(shown))]
+    return _message(summary, _card(body, _actions(card, links), summary))
+
+
+def page_message(person: PersonRef, card: Card, links: Links) -> Message:
+    """A mention of the person on call. The mark-up of the mention is ours, the name the team's own."""
+    name = clip(one_line(person.name).translate(_NO_MARKUP), 60) or person.id
+    summary = _summary(card.headline)
+    mention = f"<at>{name}</at>"
+    body: list[Element] = [
+        {"type": "TextBlock", "text": f"{mention}, you are on call", "wrap": True},
+        _row(clean(card.headline), weight="Bolder"),
+    ]
+    if due := card_words.due(card):
+        body.append(_row(due))
+    content = _card(body, _actions(card, links), summary)
+    if person.chat_id is None:
+        body[0]["text"] = f"{name}, you are on call"
+    else:
+        mentioned = {"id": person.chat_id, "name": name}
+        content["msteams"]["entities"] = [
+            {"type": "mention", "text": mention, "mentioned": mentioned}
+        ]
+    return _message(summary, content)
+
+
+_NO_MARKUP = dict.fromkeys(map(ord, "<>[]()*_`~#\\"))
+
+
+def told_message(text: str) -> Message:
+    """A plain line to the channel."""
+    summary = _summary(text)
+    return _message(summary, _card([_rich(_run(clip(clean(text), 1_000)))], [], summary))

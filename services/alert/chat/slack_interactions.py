@@ -1,0 +1,189 @@
+"""What people press in Slack, turned into acts.
+
+Slack wants an answer within 3 seconds. An act is done before the answer where it takes less than two,
+so that an acknowledged press is an effective one; a slower act goes on after the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from services.alert.chat import slack_modals
+from services.alert.chat.acts import said
+from services.alert.chat.slack import SlackDestination
+from services.alert.chat.slack_blocks import ACTION_PREFIX
+from services.alert.chat.slack_modals import Submission
+from services.alert.domain.card import CardAct
+from services.alert.ports import Actor, ActResult, Episodes
+from services.contracts.configuration import Configuration, Person, Role
+from services.runtime.clock import Clock
+from services.runtime.errors import Permanent, Transient
+from services.runtime.logs import get_logger
+
+ANSWER_WITHIN_SECONDS = 2.0
+_SEEN_FOR_SECONDS = 600.0
+_SEEN_MOST = 10_000
+
+Answer = dict[str, Any] | None
+"""The body of the 200; None: empty."""
+
+log = get_logger(__name__)
+
+
+class SlackInteractions:
+    """Block actions and modal submissions of verified requests.
+
+    Invariants: only people listed in presence.yaml act, by their Slack member id; a repeated request
+    acts once; every act goes through `Episodes`, which audits it. Cards follow through the outbox.
+    """
+
+    def __init__(
+        self,
+        episodes: Episodes,
+        configuration: Callable[[], Configuration],
+        destinations: Sequence[SlackDestination],
+        clock: Clock,
+    ) -> None:
+        if not destinations:
+            raise ValueError("Slack interactions need a Slack destination to answer through")
+        self._episodes = episodes
+        self._configuration = configuration
+        self._destinations = destinations
+        self._clock = clock
+        self._seen: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._under_way: set[asyncio.Task[Answer]] = set()
+
+    async def handle(self, payload: dict[str, Any]) -> Answer:
+        """One interaction. Raises KeyError, TypeError or ValueError for a payload that is not Slack's."""
+        member = str(payload["user"]["id"])
+        match payload["type"]:
+            case "block_actions":
+                work = self._pressed(payload, member)
+            case "view_submission":
+                submission = slack_modals.read_submission(payload["view"])
+                work = self._submitted(submission, member)
+            case _:
+                return None
+        return await self._within_limit(work)
+
+    async def drain(self) -> None:
+        """Wait for acts that outlived their request."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _within_limit(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN_SECONDS)
+        return task.result() if done else None
+
+    def _ended(self, task: asyncio.Task[Answer]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("slack_act_failed", error=type(error).__name__, exc_info=error)
+
+    async def _pressed(self, payload: dict[str, Any], member: str) -> Answer:
+        channel = str(payload.get("container", {}).get("channel_id") or payload["channel"]["id"])
+        for action in payload["actions"]:
+            name = str(action["action_id"]).removeprefix(ACTION_PREFIX)
+            if name not in CardAct.__members__:
+                continue  # a link button: Slack tells us, the browser has opened it
+            if self._again(member, name, str(action["value"]), str(action.get("action_ts", ""))):
+                continue
+            act, episode_id = CardAct(name), str(action["value"])
+            person = await self._known(member, channel)
+            if person is None:
+                continue
+            if act is CardAct.claim:
+                actor = Actor(person.id, "slack")
+                result = await self._episodes.claim(episode_id, actor)
+                await self._tell(result, episode_id, channel, member)
+            else:
+                await self._ask(act, episode_id, channel, member, str(payload["trigger_id"]))
+        return None
+
+    async def _ask(
+        self, act: CardAct, episode_id: str, channel: str, member: str, trigger_id: str
+    ) -> None:
+        card = await self._episodes.card(episode_id)
+        if card is None:
+            await self._tell(ActResult.unknown, episode_id, channel, member)
+        elif not card.state.live:
+            await self._tell(ActResult.already, episode_id, channel, member)
+        else:
+            view = slack_modals.modal(act, card, channel)
+            await self._through(channel).open_view(trigger_id, view)
+
+    async def _submitted(self, submission: Submission, member: str) -> Answer:
+        person = await self._known(member, submission.channel)
+        if person is None:
+            return {"response_action": "clear"}
+        actor, episode_id = Actor(person.id, "slack"), submission.episode_id
+        if submission.close_reason is not None:
+            result = await self._episodes.close(episode_id, actor, submission.close_reason)
+        elif submission.label is not None:
+            result = await self._episodes.relabel(
+                episode_id, actor, submission.label, submission.why
+            )
+            if result is ActResult.reason_needed:
+                return slack_modals.ask_why()
+        else:
+            raise ValueError("a submission without a choice")
+        await self._tell(result, episode_id, submission.channel, member)
+        return {"response_action": "clear"}
+
+    async def _tell(self, result: ActResult, episode_id: str, channel: str, member: str) -> None:
+        """Only what the card itself will not show."""
+        if result is not ActResult.done:
+            text = said(result, await self._episodes.card(episode_id))
+            await self._whisper(channel, member, text)
+
+    async def _known(self, member: str, channel: str) -> Person | None:
+        people = self._configuration().people
+        for person in people:
+            if person.slack == member:
+                return person
+        keepers = [one.name for one in people if one.roles & {Role.lead, Role.admin}]
+        ask = " or ".join(keepers[:3]) or "your lead"
+        await self._whisper(
+            channel,
+            member,
+            f"You are not listed in presence.yaml: ask {ask} to add you with slack: {member}",
+        )
+        return None
+
+    async def _whisper(self, channel: str, member: str, text: str) -> None:
+        try:
+            await self._through(channel).whisper(channel, member, text)
+        except (Transient, Permanent) as error:
+            # The act stands; only its echo is missing.
+            log.warning("slack_whisper_failed", error=str(error))
+
+    def _through(self, channel: str) -> SlackDestination:
+        return next(
+            (one for one in self._destinations if one.channel == channel), self._destinations[0]
+        )
+
+    def _again(self, *key: str) -> bool:
+        now = self._clock.monotonic()
+        while self._seen and (
+            len(self._seen) > _SEEN_MOST or next(iter(self._seen.values())) < now
+        ):
+            self._seen.popitem(last=False)
+        if key in self._seen:
+            return True
+        self._seen[key] = now + _SEEN_FOR_SECONDS
+        return False
+
+
+def read_payload(form_value: str) -> dict[str, Any]:
+    """The JSON of the `payload` field. Raises ValueError for anything else."""
+    payload = json.loads(form_value)
+    if not isinstance(payload, dict):
+        raise ValueError("payload is no object")  # noqa: TRY004
+    return payload

@@ -1,0 +1,200 @@
+"""The console: the list of open episodes, the pages behind links, Slack's requests, the API.
+
+One ASGI application without a start or an end of its own; `services.alert.app` gives it what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, FastAPI, Form, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import SecretStr
+
+from services.alert.chat.links import LinkError, Links
+from services.alert.chat.slack_interactions import SlackInteractions
+from services.alert.console import rows
+from services.alert.console.drawing import SECURITY_HEADERS, STATIC_FILES, Pages, static_file
+from services.alert.console.links_pages import EpisodePages
+from services.alert.console.sign_in import SendSignIn, SignIns
+from services.alert.console.slack_requests import slack_router
+from services.alert.console.visitors import Visitors
+from services.alert.ports import Episodes
+from services.contracts.configuration import Configuration, Person
+from services.runtime.clock import Clock, SystemClock
+
+ROWS = 200
+Field = Annotated[str, Form(max_length=4_000)]
+
+
+def create_app(
+    *,
+    episodes: Episodes,
+    configuration: Callable[[], Configuration],
+    links: Links,
+    interactions: SlackInteractions | None = None,
+    slack_signing_secrets: tuple[SecretStr, ...] = (),
+    send_sign_in: SendSignIn | None = None,
+    api_token: SecretStr | None = None,
+    clock: Clock | None = None,
+) -> FastAPI:
+    """The application.
+
+    `configuration` is asked at every request: it changes while the service runs. `api_token` opens
+    the API to scripts (PRESENCE_API_TOKEN). Without `interactions` there is no /slack/interactions.
+    """
+    clock = clock or SystemClock()
+    visitors = Visitors(links, configuration, api_token)
+    sign_ins = SignIns(links, configuration, send_sign_in, clock)
+    pages = Pages()
+
+    app = FastAPI(
+        title="Presence",
+        summary="Episodes that wait for a human.",
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.middleware("http")(_with_headers)
+
+    def person_of(person_id: str) -> Person | None:
+        return configuration().person(person_id)
+
+    app.include_router(_list_router(episodes, configuration, links, visitors, pages, clock))
+    app.include_router(_api_router(episodes, visitors, clock))
+    app.include_router(_sign_in_router(visitors, sign_ins, pages))
+    episode_pages = EpisodePages(episodes, person_of, links, visitors, sign_ins, pages)
+    app.include_router(episode_pages.router())
+    app.include_router(_static_router())
+    if interactions is not None:
+        app.include_router(slack_router(interactions, slack_signing_secrets, clock))
+    return app
+
+
+async def _with_headers(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    response = await call_next(request)
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _list_router(
+    episodes: Episodes,
+    configuration: Callable[[], Configuration],
+    links: Links,
+    visitors: Visitors,
+    pages: Pages,
+    clock: Clock,
+) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    async def index(request: Request) -> Response:
+        if not visitors.may_read(request):
+            return RedirectResponse("/sign-in", status_code=303)
+        person = visitors.person(request)
+        shown = rows.open_episodes(await episodes.open(ROWS), person, clock.now())
+        return pages.draw(
+            "list.html",
+            episodes=shown.episodes,
+            as_of=shown.as_of,
+            # Every row leads to its page; the page finds out who you are before it acts.
+            paths={one.id: urlsplit(links.episode(one.id)).path for one in shown.episodes},
+            person=person,
+            zone=person.zone if person else configuration().rotas[0].zone,
+        )
+
+    return router
+
+
+def _api_router(episodes: Episodes, visitors: Visitors, clock: Clock) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["episodes"])
+
+    @router.get("/episodes", responses={401: {"description": "No session and no bearer token."}})
+    async def list_open_episodes(request: Request) -> rows.OpenEpisodes:
+        """The open episodes: sensitive first, then urgent, then by due time."""
+        if not visitors.may_read(request):
+            raise HTTPException(
+                401,
+                "sign in at /sign-in, or send Authorization: Bearer with PRESENCE_API_TOKEN",
+                {"www-authenticate": "Bearer"},
+            )
+        found = await episodes.open(ROWS)
+        return rows.open_episodes(found, visitors.person(request), clock.now())
+
+    return router
+
+
+def _sign_in_router(visitors: Visitors, sign_ins: SignIns, pages: Pages) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    def ended(_error: LinkError) -> Response:
+        return pages.draw(
+            "message.html",
+            410,
+            title="This sign-in link has ended",
+            text="It works once and for 15 minutes. Ask for a new one.",
+        )
+
+    def draw(request: Request, template: str, **facts: object) -> Response:
+        nonce = visitors.form_nonce(request)
+        page = pages.draw(template, 200, form=visitors.form_field(nonce), **facts)
+        visitors.keep_nonce(page, nonce)
+        return page
+
+    @router.get("/sign-in")
+    async def ask(request: Request) -> Response:
+        return draw(request, "sign_in.html", person=None, possible=sign_ins.possible, token="")
+
+    @router.post("/sign-in")
+    async def send(request: Request, form: Field = "", who: Field = "") -> Response:
+        if not visitors.from_our_page(request, form):
+            raise HTTPException(403, "open /sign-in again")
+        person = sign_ins.named(who)
+        if person is not None:
+            await sign_ins.send(person, "/")
+        # The same words for everybody: this page does not tell who is on the team.
+        return pages.draw(
+            "message.html",
+            title="Look into Slack",
+            text="If you are listed in presence.yaml, a sign-in link is in your direct messages.",
+        )
+
+    @router.get("/sign-in/{token}")
+    async def confirm(request: Request, token: str) -> Response:
+        try:
+            person = sign_ins.peek(token)
+        except LinkError as error:
+            return ended(error)
+        return draw(request, "sign_in.html", person=person, possible=True, token=token)
+
+    @router.post("/sign-in/{token}")
+    async def use(request: Request, token: str, form: Field = "") -> Response:
+        if not visitors.from_our_page(request, form):
+            raise HTTPException(403, "open the sign-in link again")
+        try:
+            person, then = sign_ins.use(token)
+        except LinkError as error:
+            return ended(error)
+        answer = RedirectResponse(then, status_code=303)
+        visitors.sign_in(answer, person)
+        return answer
+
+    return router
+
+
+def _static_router() -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/static/{name}")
+    async def static(name: str) -> Response:
+        if name not in STATIC_FILES:
+            raise HTTPException(404)
+        headers = {"cache-control": "public, max-age=300"}
+        return Response(static_file(name), media_type=STATIC_FILES[name], headers=headers)
+
+    return router

@@ -1,0 +1,74 @@
+"""`/slack/interactions`: Slack's requests, verified over their raw bytes."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import SecretStr
+from slack_sdk.signature import Clock as SignatureClock
+from slack_sdk.signature import SignatureVerifier
+
+from services.alert.chat.slack_interactions import SlackInteractions, read_payload
+from services.runtime.asgi import BodyTooLarge, read_body
+from services.runtime.clock import Clock
+from services.runtime.logs import get_logger
+
+BODY_LIMIT = 1_048_576
+
+log = get_logger(__name__)
+
+
+class _Time(SignatureClock):
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def now(self) -> float:
+        return self._clock.now().timestamp()
+
+
+class SlackSignatures:
+    """Knows Slack's requests: signed over the raw body, at most 5 minutes old."""
+
+    def __init__(self, secrets: tuple[SecretStr, ...], clock: Clock) -> None:
+        if not secrets:
+            raise ValueError("Slack's requests cannot be verified without a signing secret")
+        self._verifiers = [
+            SignatureVerifier(secret.get_secret_value(), _Time(clock)) for secret in secrets
+        ]
+
+    def genuine(self, body: bytes, timestamp: str, signature: str) -> bool:
+        """Whether one of our apps' secrets made this signature."""
+        if not (timestamp.isascii() and timestamp.isdigit()):
+            return False
+        return any(verifier.is_valid(body, timestamp, signature) for verifier in self._verifiers)
+
+
+def slack_router(
+    interactions: SlackInteractions, secrets: tuple[SecretStr, ...], clock: Clock
+) -> APIRouter:
+    """The routes that Slack calls."""
+    router = APIRouter(include_in_schema=False)
+    signatures = SlackSignatures(secrets, clock)
+
+    @router.post("/slack/interactions")
+    async def interact(request: Request) -> Response:
+        try:
+            body = await read_body(request.scope, request.receive, BODY_LIMIT)
+        except BodyTooLarge:
+            return Response(status_code=413)
+        timestamp = request.headers.get("x-slack-request-timestamp", "")
+        signature = request.headers.get("x-slack-signature", "")
+        if not signatures.genuine(body, timestamp, signature):
+            log.warning("slack_signature_refused")
+            return Response(status_code=401)
+        try:
+            payload = read_payload(parse_qs(body.decode())["payload"][0])
+            answer = await interactions.handle(payload)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            log.warning("slack_payload_refused", error=type(error).__name__)
+            return Response(status_code=400)
+        return Response(status_code=200) if answer is None else JSONResponse(answer)
+
+    return router

@@ -1,0 +1,163 @@
+"""Cards as Block Kit: what is shown, and that no text can break it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from slack_sdk.models.blocks import Block
+
+from services.alert.chat import slack_blocks
+from services.alert.chat.text import units
+from services.alert.domain.card import CardState
+from tests.alert.chat_builders import card, line
+
+HOSTILE = [
+    "<!channel> <!here> <@U0MIA1> <#C0HELP1>",
+    "<https://evil.example|Your bank>",
+    "*bold* _it_ ~no~ `code` ```block``` > quote",
+    "[link](https://evil.example) <at>Mia</at>",
+    "&lt;!channel&gt; &amp;",
+    "\u202egnp.exe\u2066",
+    "line\r\n\n\n\x00\x07line\u2028line",
+    "Z" + "\u0310" * 200,
+    "👩‍👩‍👧‍👦" * 2_000,
+    "<" * 10_000,
+    "مرحبا بالعالم " * 500,
+    "",
+]
+any_text = st.one_of(
+    st.sampled_from(HOSTILE), st.text(max_size=300), st.text("<>&*_`|@!", max_size=4000)
+)
+
+
+def _texts(value: Any) -> list[dict[str, Any]]:
+    """Every object with a type, at any depth."""
+    if isinstance(value, list):
+        return [found for one in value for found in _texts(one)]
+    if not isinstance(value, dict):
+        return []
+    inside = [found for one in value.values() for found in _texts(one)]
+    return [value, *inside] if "type" in value else inside
+
+
+def hold_slacks_rules(blocks: list[dict[str, Any]]) -> None:
+    """Slack's documented limits, and that outside text is never markup."""
+    assert len(blocks) <= 50
+    for parsed in Block.parse_all(blocks):
+        parsed.validate_json()
+    for one in _texts(blocks):
+        text = one.get("text")
+        limit = {"header": 150, "section": 3000, "button": 75}.get(one["type"])
+        if limit and isinstance(text, dict):
+            assert 0 < units(text["text"]) <= limit
+        if one["type"] == "context":
+            assert len(one["elements"]) <= 10
+        if one["type"] == "actions":
+            assert len(one["elements"]) <= 25
+            ids = [button["action_id"] for button in one["elements"]]
+            assert len(ids) == len(set(ids))
+        if one["type"] == "plain_text":
+            assert "<" not in one["text"]
+            assert ">" not in one["text"]
+            assert one["emoji"] is False
+        if one["type"] == "mrkdwn":  # only ever our own link
+            assert one["text"].startswith("<https://social.example/")
+            assert one["text"].endswith("|Original>")
+            assert one["text"].count("<") == one["text"].count("|") == 1
+    assert "<!" not in json.dumps(blocks, ensure_ascii=False)
+    assert "<@" not in json.dumps(blocks, ensure_ascii=False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_text, any_text, any_text, st.sampled_from(CardState), st.lists(any_text, max_size=60))
+def test_no_text_breaks_a_card_or_pings_anybody(
+    who: str, words: str, why: str, state: CardState, steps: list[str]
+) -> None:
+    hostile = card(
+        who=who,
+        words=words,
+        why=why,
+        state=state,
+        account=who,
+        brand=why,
+        platform=why,
+        ended=words,
+        claimed_by=who,
+        headline=words,
+        checklist=tuple(steps),
+        stale=True,
+        permalink="https://social.example/1?a=<b>|c",
+    )
+    hold_slacks_rules(slack_blocks.card_blocks(hostile))
+    hold_slacks_rules(slack_blocks.line_blocks(line(words), hostile))
+    hold_slacks_rules(slack_blocks.page_blocks(hostile, "https://social.example/c", None))
+    for text in (
+        slack_blocks.card_text(hostile),
+        slack_blocks.line_text(line(words), hostile),
+        slack_blocks.notification_text(words),
+    ):
+        assert text
+        assert units(text) <= slack_blocks.TEXT_LIMIT
+        assert "<" not in text
+        assert "\n" not in text
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_text, st.integers(1, 400))
+def test_an_escaped_text_is_within_its_limit_and_halves_no_entity(text: str, limit: int) -> None:
+    escaped = slack_blocks.escape(text, limit)
+    assert units(escaped) <= limit
+    for piece in escaped.split("&")[1:]:
+        assert piece.startswith(("amp;", "lt;", "gt;"))
+
+
+def test_an_open_card_says_who_has_it_their_words_and_a_time_of_day() -> None:
+    shown = json.dumps(slack_blocks.card_blocks(card()), ensure_ascii=False)
+    assert "Mastodon · Ana (@ana)" in shown
+    assert "Nobody has it yet · Answer by 13:15 (Mon 2 Mar, Berlin)" in shown
+    assert "PUBLIC on Mastodon as @air" in shown
+    assert "My order never arrived, can somebody help?" in shown
+
+
+def test_an_open_card_offers_claim_first_and_the_way_to_the_original_last() -> None:
+    buttons = slack_blocks.card_blocks(card())[-1]["elements"]
+    assert [button["text"]["text"] for button in buttons] == [
+        "Claim",
+        "No reply needed",
+        "Not for us",
+        "Open on Mastodon",
+    ]
+    assert buttons[0]["style"] == "primary"
+    assert buttons[0]["value"] == "ep-1"
+    assert buttons[3]["url"] == "https://social.example/@ana/1"
+
+
+def test_an_ended_card_is_one_line_without_buttons() -> None:
+    blocks = slack_blocks.card_blocks(
+        card(state=CardState.answered, ended="answered by Mia after 4 min", acts=())
+    )
+    assert [block["type"] for block in blocks] == ["context"]
+    assert blocks[0]["elements"][0]["text"] == "✓ Answered by Mia after 4 min"
+
+
+def test_masked_words_are_replaced_by_the_reason() -> None:
+    shown = json.dumps(slack_blocks.card_blocks(card(words=None, masked="private message")))
+    assert "Words hidden here (private message)" in shown
+
+
+def test_an_address_that_is_no_web_address_becomes_no_button() -> None:
+    for bad in ("javascript:alert(1)", "https://", "http://a b", "https://x@evil.example/", None):
+        buttons = slack_blocks.card_blocks(card(permalink=bad))[-1]["elements"]
+        assert all("url" not in button for button in buttons)
+
+
+def test_a_sensitive_card_shows_the_teams_checklist() -> None:
+    shown = json.dumps(
+        slack_blocks.card_blocks(card(sensitive=("self_harm",), checklist=("Call the lead",))),
+        ensure_ascii=False,
+    )
+    assert "⚠️ Sensitive: self harm" in shown
+    assert "☐ Call the lead" in shown
