@@ -19,7 +19,7 @@ HANDLE = "\ue002"
 
 _INVISIBLE = dict.fromkeys(
     [
-        *range(0x00, 0x09),
+        *range(0x09),
         *range(0x0E, 0x20),
         0x7F,
         0xAD,

@@ -128,7 +128,7 @@ class LinearEngine:
     def _score(self, readings: Sequence[Reading]) -> Scores:
         weights = self._weights
         structure = np.array([reading.structure.values for reading in readings])
-        plain = softmax((structure @ weights.structure + weights.structure_bias))
+        plain = softmax(structure @ weights.structure + weights.structure_bias)
         known = np.array([reading.language in self._languages for reading in readings])
         scores = plain
         if known.any():

@@ -15,7 +15,12 @@ _REPOST = re.compile(r"^\s*RT\s+(?:@\w+:?\s*)?")
 _SPACES = re.compile(r"\s{2,}")
 
 _NAMES = ("brandcare", "acme", "shopteam", "anna_k", "the_daily", "max1990", "helpdesk", "cityrail")
-_ADDRESSES = ("https://t.co/a1B2c3", "http://bit.ly/2xYz", "https://example.org/a", "www.shop.example")
+_ADDRESSES = (
+    "https://t.co/a1B2c3",
+    "http://bit.ly/2xYz",
+    "https://example.org/a",
+    "www.shop.example",
+)
 
 
 def varied(text: str, dice: random.Random) -> str:

@@ -83,8 +83,10 @@ def _load(file: Path) -> Iterator[Row]:
             what = error.errors()[0]
             where = ".".join(map(str, what["loc"])) or "line"
             raise UnusableData(f"{file}:{number}: {where}: {what['msg']}") from error
-        yield row if "source" in row.model_fields_set else row.model_copy(
-            update={"source": file.stem}
+        yield (
+            row
+            if "source" in row.model_fields_set
+            else row.model_copy(update={"source": file.stem})
         )
 
 

@@ -151,9 +151,7 @@ def _logistic(
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
-        raise MissingExtra(
-            "training needs scikit-learn: pip install 'presence[train]'"
-        ) from error
+        raise MissingExtra("training needs scikit-learn: pip install 'presence[train]'") from error
     model = LogisticRegression(C=strength, max_iter=300, tol=1e-3, random_state=seed)
     return model.fit(features, target, sample_weight=weight)
 
