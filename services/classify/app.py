@@ -1,0 +1,155 @@
+"""Wires classify together: settings → service. No client and no connection at import."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from pydantic import Field
+
+from services.classify.handlers import SERVICE, BatchHandler
+from services.classify.http import classify_app
+from services.classify.metrics import Metrics
+from services.classify.model import create_classifier
+from services.contracts.configuration import Configuration
+from services.contracts.events import Notice
+from services.contracts.topics import CLASSIFIED, NOTICES, NOTIFICATIONS, Topic, topic_named
+from services.runtime import configuration, logs
+from services.runtime.asgi import Receive, Router, Scope, Send
+from services.runtime.broker import create_broker, create_producer, subscribe_batch, wait_until
+from services.runtime.clock import Clock, SystemClock
+from services.runtime.consumption import Consumption
+from services.runtime.dead_letter_limit import DeadLetterGuard, is_tripped
+from services.runtime.health import Health, TopicsCheck
+from services.runtime.logs import get_logger
+from services.runtime.metrics import create_registry, metrics_app
+from services.runtime.process import Workers, run
+from services.runtime.producer import KafkaProducer, Record
+from services.runtime.settings import ServiceSettings, load
+
+log = get_logger(__name__)
+
+GROUP = "presence-classify"
+LOOK_FOR_A_RESUME = 3.0
+"""Seconds between looks at presence.notices while the line is stopped."""
+
+
+class ClassifySettings(ServiceSettings):
+    """Classify's environment."""
+
+    classify_port: int = Field(8002, ge=0, le=65_535)
+
+
+class ClassifyService:
+    """What `services.runtime.process.run` runs.
+
+    Building it loads the model, so a bad one is refused before anything is consumed.
+    """
+
+    name = SERVICE
+
+    def __init__(
+        self, settings: ClassifySettings, file: Configuration, clock: Clock | None = None
+    ) -> None:
+        self.host = settings.host
+        self.port = settings.classify_port
+        self.health = Health()
+        self.workers = Workers()
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._consumption = Consumption()
+        self._registry = create_registry()
+        self._producer = create_producer(settings, service=SERVICE)
+        self._broker = create_broker(
+            settings, service=SERVICE, registry=self._registry, consumption=self._consumption
+        )
+        classifier = create_classifier(file)
+        handler = BatchHandler(
+            classifier,
+            self._producer,
+            Metrics(self._registry, classifier.engine),
+            DeadLetterGuard(
+                service=SERVICE,
+                topic=NOTIFICATIONS,
+                consumption=self._consumption,
+                announce=partial(_announce, self._producer),
+            ),
+            self._clock,
+        )
+        subscribe_batch(
+            self._broker,
+            NOTIFICATIONS,
+            handler,
+            group=GROUP,
+            consumption=self._consumption,
+            clock=self._clock,
+        )
+        self.app = Router(_no_lifespan)
+        self.app.route("/health/live", self.health.live)
+        self.app.route("/health/ready", self.health.ready)
+        self.app.route("/metrics", metrics_app(self._registry))
+        self.app.route("/v1/classify", classify_app(classifier))
+        self._topics = TopicsCheck(
+            settings, (NOTIFICATIONS, CLASSIFIED, _dlq(), NOTICES), self._clock
+        )
+        self.health.add("kafka", self._topics)
+        self.health.add("consumer", self._consumer_problem)
+
+    async def start(self) -> None:
+        """Wait for Kafka and the topics, then consume; stopped where the limit had tripped."""
+        await wait_until(self._kafka_is_there, clock=self._clock, says="Kafka and its topics")
+        self._producer.start()
+        if await asyncio.to_thread(is_tripped, self._settings, SERVICE):
+            self._consumption.stop_line(
+                "classify is stopped by its dead-letter limit: `presence dlq resume classify`"
+            )
+        await self._broker.start()
+        self.workers.start("resume", self._watch_for_a_resume())
+
+    async def stop(self) -> None:
+        """The batch in hand is finished and committed, then the producer closes."""
+        await self._broker.stop()
+        await self._producer.close()
+
+    async def _kafka_is_there(self) -> bool:
+        return await self._topics() is None
+
+    async def _consumer_problem(self) -> str | None:
+        return self._consumption.problem()
+
+    async def _watch_for_a_resume(self) -> None:
+        while True:
+            await self._clock.sleep(LOOK_FOR_A_RESUME)
+            if self._consumption.stopped is None:
+                continue
+            if not await asyncio.to_thread(is_tripped, self._settings, SERVICE):
+                log.info("resumed by a person: one record is probed first")
+                self._consumption.resume_line()
+
+
+async def _announce(producer: KafkaProducer, notice: Notice) -> None:
+    await producer.publish([Record(NOTICES.name, notice.key, notice.to_bytes())])
+
+
+def _dlq() -> Topic:
+    return topic_named(NOTIFICATIONS.dlq)
+
+
+async def _no_lifespan(_scope: Scope, receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def create_service() -> ClassifyService:
+    """From the environment and presence.yaml. Raises WrongConfiguration."""
+    settings = load(ClassifySettings)
+    logs.configure(settings.log_format, SERVICE, settings.log_level)
+    return ClassifyService(settings, configuration.load(settings.config).configuration)
+
+
+def main() -> int:
+    """Run until told to stop; returns the exit code."""
+    return run(create_service())

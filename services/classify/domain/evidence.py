@@ -1,0 +1,101 @@
+"""Evidence in layers: each a named reason that shifts the odds of the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from services.classify.domain.lexicon import Cue
+from services.classify.domain.reading import Reading
+from services.contracts.base import StrEnum
+from services.contracts.events import Kind, Notification
+
+LONE_PERSON_MENTIONS: Final = 5
+"""So many handles beside the brand's: a list of strangers, as engagement farms write."""
+YOUNG: Final = timedelta(days=7)
+
+
+class Layer(StrEnum):
+    """Where a reason comes from."""
+
+    metadata = "metadata"
+    structure = "structure"
+    spam_sign = "spam_sign"
+    text = "text"
+    sensitive = "sensitive"
+
+
+class Shift(NamedTuple):
+    """Log-odds added to the labels."""
+
+    conversation: float = 0.0
+    spam: float = 0.0
+    news: float = 0.0
+
+
+class Evidence(NamedTuple):
+    """One observation, what it says to a responder, and how it shifts the labels."""
+
+    layer: Layer
+    name: str
+    says: str
+    shift: Shift
+
+
+def gather(notification: Notification, reading: Reading) -> list[Evidence]:
+    """Everything that speaks for a label besides the text engine."""
+    return [*_of_kind(notification), *_of_author(notification), *_of_spam(notification, reading)]
+
+
+def _of_kind(item: Notification) -> Iterator[Evidence]:
+    if Kind.article in item.kinds:
+        yield Evidence(Layer.metadata, "article", "an article from a feed", Shift(news=5.0))
+    if Kind.repost in item.kinds:
+        yield Evidence(Layer.metadata, "repost", "a repost of somebody's words", Shift(news=2.5))
+    if item.private:
+        yield Evidence(Layer.metadata, "private", "a private message to you", Shift(1.5))
+    elif Kind.review in item.kinds:
+        yield Evidence(Layer.metadata, "review", "a review of you", Shift(2.0))
+    elif Kind.reply in item.kinds:
+        yield Evidence(Layer.metadata, "reply", "a reply to your post", Shift(1.0))
+    elif item.addressed:
+        yield Evidence(Layer.metadata, "addressed", "addressed to you", Shift(0.7))
+    if item.automated:
+        says = "marked by the platform as automatic"
+        yield Evidence(Layer.metadata, "automated", says, Shift(-2.0, 0.5, 1.0))
+
+
+def _of_author(item: Notification) -> Iterator[Evidence]:
+    author = item.author
+    if author.known:
+        yield Evidence(Layer.metadata, "known author", "someone you know", Shift(2.5))
+    if author.bot:
+        yield Evidence(Layer.metadata, "bot", "a bot account", Shift(-1.5, 0.5, 1.0))
+    if author.created_at is not None and item.links:
+        age = item.received_at - author.created_at
+        if timedelta(0) <= age < YOUNG:
+            says = f"a link from an account {max(age.days, 0)} days old"
+            yield Evidence(Layer.spam_sign, "young account", says, Shift(spam=1.0))
+
+
+def _of_spam(item: Notification, reading: Reading) -> Iterator[Evidence]:
+    structure = reading.structure
+    strangers = max(structure.handles, len(item.mentions))
+    if strangers > LONE_PERSON_MENTIONS:
+        says = f"names {strangers} accounts at once"
+        yield Evidence(Layer.spam_sign, "many mentions", says, Shift(spam=1.0))
+    scam, promotion = reading.first(Cue.scam), reading.first(Cue.promotion)
+    if structure.shortener and (scam or promotion):
+        says = f"a shortened link beside “{_shown(scam or promotion)}”"
+        yield Evidence(Layer.spam_sign, "shortened link", says, Shift(spam=1.0))
+    if reading.count(Cue.scam) >= 2 and not reading.count(Cue.complaint):
+        says = f"words that scams use: “{_shown(scam)}”"
+        yield Evidence(Layer.spam_sign, "scam words", says, Shift(spam=1.0))
+    if reading.count(Cue.promotion) >= 2 and not reading.count(Cue.complaint):
+        says = f"words of promotion: “{_shown(promotion)}”"
+        yield Evidence(Layer.spam_sign, "promotion words", says, Shift(spam=0.5))
+
+
+def _shown(pattern: str | None) -> str:
+    return (pattern or "").replace("*", "…").replace(" .. ", " … ").strip()

@@ -1,0 +1,53 @@
+"""What is known of an item's text before any engine is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.classify.domain.lexicon import Cue, Hit, Lexicon
+from services.classify.domain.structure import Structure, describe
+from services.classify.domain.text import Text
+from services.contracts.events import Sensitive
+
+UNDETERMINED = "und"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text with its language, its build and what the word lists found in it."""
+
+    text: Text
+    language: str
+    structure: Structure
+    hits: tuple[Hit, ...]
+    """Cues of the text's own language and of English; sensitive flags of every language."""
+
+    def count(self, cue: Cue) -> int:
+        """How often the text hints at this."""
+        return sum(hit.meaning is cue for hit in self.hits)
+
+    def first(self, meaning: Cue | Sensitive) -> str | None:
+        """The first listed pattern that hints at this."""
+        return next((hit.words for hit in self.hits if hit.meaning is meaning), None)
+
+    @property
+    def sensitive(self) -> frozenset[Sensitive]:
+        """The sensitive flags that any list raises."""
+        return frozenset(hit.meaning for hit in self.hits if isinstance(hit.meaning, Sensitive))
+
+
+def read_with(
+    lexicon: Lexicon, text: Text, language: str, hits: Iterable[Hit], links: int | None = None
+) -> Reading:
+    """Put a reading together from what was found.
+
+    Cues count in the text's own language and in English, which people mix in everywhere; in a text of
+    unknown language every list counts. Sensitive flags count from every list: a wrong guess of the
+    language must not hide one.
+    """
+    spoken = {language, "en"} if language in lexicon.languages else lexicon.languages
+    kept = tuple(
+        hit for hit in hits if isinstance(hit.meaning, Sensitive) or hit.language in spoken
+    )
+    return Reading(text, language, describe(text, kept, links), kept)

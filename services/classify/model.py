@@ -1,0 +1,53 @@
+"""Which model is served: the one that presence.yaml names, else the built-in one."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+from services.classify.classifier import Classifier
+from services.classify.domain.impersonation import Identity
+from services.classify.engines.linear import LinearEngine, UnusableModel
+from services.classify.engines.port import TextEngine
+from services.classify.engines.rules import RulesEngine
+from services.classify.languages import LanguageDetector
+from services.classify.reader import Reader
+from services.classify.word_lists import built_in
+from services.contracts.configuration import Configuration
+from services.runtime.errors import WrongConfiguration
+
+BUILT_IN: Final = "presence-1"
+ENGINES: Final = ("linear", "rules")
+
+
+def load_engine(model: str | None) -> LinearEngine:
+    """The model in a directory, or the built-in one. Raises WrongConfiguration with one clear line."""
+    try:
+        if model is not None:
+            return LinearEngine.load(Path(model))
+        with as_file(files("services.classify.engines") / "models" / BUILT_IN) as directory:
+            return LinearEngine.load(directory)
+    except UnusableModel as error:
+        raise WrongConfiguration(f"classify.model: {error}") from error
+
+
+def engine_named(name: str, model: str | None) -> TextEngine:
+    """One of `ENGINES`."""
+    return RulesEngine() if name == "rules" else load_engine(model)
+
+
+def create_reader() -> Reader:
+    """Word lists and language detection, as served."""
+    return Reader(built_in(), LanguageDetector())
+
+
+def create_classifier(configuration: Configuration) -> Classifier:
+    """What the service runs."""
+    engine = load_engine(configuration.classify.model)
+    names = {brand.id: brand.name for brand in configuration.brands}
+    identities = [
+        Identity(one.platform, one.id, one.handle, names[one.brand])
+        for one in configuration.accounts
+    ]
+    return Classifier(create_reader(), engine, configuration.classify.costs, identities)

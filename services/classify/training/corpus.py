@@ -1,0 +1,95 @@
+"""Labelled text: one JSON object a line, `{text, label, source, group, lang}` and fields of a notification."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from services.contracts.events import Kind, Label, Sensitive
+
+NOT_SPAM: Literal["not-spam"] = "not-spam"
+MEASURE_ONLY = "_eval_only"
+"""A source of this ending may be measured and never trained: its licence says so."""
+
+
+class UnusableData(Exception):
+    """Labelled text that cannot be read or may not be trained; one line says what and where."""
+
+
+class RowAuthor(BaseModel):
+    """What a row may say of its author."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str = "someone"
+    handle: str | None = None
+    name: str | None = None
+    followers: int | None = None
+    verified: bool | None = None
+    bot: bool | None = None
+    known: bool = False
+
+
+class Row(BaseModel):
+    """One labelled text. A bare text is judged as a mention of the brand."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    text: str
+    label: Label | Literal["not-spam"]
+    source: str = "unnamed"
+    group: str = ""
+    """Dialogue, event, outlet: what must not be split between training and measuring."""
+    lang: str | None = None
+    kinds: frozenset[Kind] = frozenset({Kind.mention})
+    addressed: bool = False
+    private: bool = False
+    title: str | None = None
+    author: RowAuthor = RowAuthor()
+    sensitive: frozenset[Sensitive] | None = None
+    """The flags it must raise; None: not said."""
+    needs_answer: bool | None = None
+    """Whether a person waits for an answer; None: not said."""
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a model may learn from it."""
+        return isinstance(self.label, Label) and not self.source.endswith(MEASURE_ONLY)
+
+
+def load(files: Iterable[Path]) -> list[Row]:
+    """Read labelled files. Raises UnusableData with the file and line of the first mistake."""
+    rows = [row for file in files for row in _load(file)]
+    if not rows:
+        raise UnusableData("there is no labelled text in these files")
+    return rows
+
+
+def _load(file: Path) -> Iterator[Row]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnusableData(f"{file} cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = Row.model_validate_json(line)
+        except ValidationError as error:
+            what = error.errors()[0]
+            where = ".".join(map(str, what["loc"])) or "line"
+            raise UnusableData(f"{file}:{number}: {where}: {what['msg']}") from error
+        yield (
+            row
+            if "source" in row.model_fields_set
+            else row.model_copy(update={"source": file.stem})
+        )
+
+
+def pairs(rows: Sequence[Row]) -> Counter[tuple[str, str]]:
+    """How many rows each (source, label) has."""
+    return Counter((row.source, str(row.label)) for row in rows)

@@ -1,0 +1,110 @@
+"""`presence train`: from labelled text to a model directory with its card."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from services.classify.domain.structure import COLUMNS
+from services.classify.engines.linear import CARD, FORMAT, WEIGHTS, LinearEngine
+from services.classify.engines.port import LABELS
+from services.classify.reader import Reader
+from services.classify.training.corpus import Row, UnusableData, pairs
+from services.classify.training.fit import Example, Learned, Recipe, fit, prepare
+from services.classify.training.unseen import Tell, Unseen, measure_unseen
+
+_CALIBRATED_WITHOUT_SOURCES = 1.5
+"""The temperature where there are too few sources to leave one out."""
+
+
+def train(
+    rows: Sequence[Row],
+    reader: Reader,
+    *,
+    to: Path,
+    name: str,
+    recipe: Recipe,
+    licences: Mapping[str, str],
+    on: date,
+    tell: Tell,
+) -> dict[str, Any]:
+    """Write weights and card to `to`, and return the card. The same rows and recipe give the same bytes.
+
+    Raises UnusableData, MissingExtra.
+    """
+    tell("reading")
+    examples = prepare(rows, reader, recipe)
+    _check(examples)
+    unseen = _unseen(rows, examples, reader, recipe, tell)
+    tell("all sources")
+    learned = fit(examples, recipe)
+    content = learned.weights.to_bytes()
+    card = _card(rows, learned, recipe, licences, content, unseen)
+    card |= {"name": name, "date": on.isoformat()}
+    to.mkdir(parents=True, exist_ok=True)
+    (to / WEIGHTS).write_bytes(content)
+    (to / CARD).write_bytes(orjson.dumps(card, option=orjson.OPT_INDENT_2))
+    LinearEngine.load(to)
+    return card
+
+
+def _check(examples: Sequence[Example]) -> None:
+    there = {example.label for example in examples}
+    missing = [label.value for i, label in enumerate(LABELS) if i not in there]
+    if missing:
+        raise UnusableData(f"there is no trainable row labelled {', '.join(missing)}")
+
+
+def _unseen(
+    rows: Sequence[Row],
+    examples: Sequence[Example],
+    reader: Reader,
+    recipe: Recipe,
+    tell: Tell,
+) -> Unseen | None:
+    """None where leaving one source out would leave a label without text."""
+    sources = {example.source for example in examples}
+    for source in sources:
+        left = {example.label for example in examples if example.source != source}
+        if len(left) < len(LABELS):
+            return None
+    return measure_unseen(rows, examples, reader, recipe, tell)
+
+
+def _card(
+    rows: Sequence[Row],
+    learned: Learned,
+    recipe: Recipe,
+    licences: Mapping[str, str],
+    content: bytes,
+    unseen: Unseen | None,
+) -> dict[str, Any]:
+    trained = pairs([row for row in rows if row.trainable])
+    measured = sorted({row.source for row in rows if not row.trainable})
+    return {
+        "format": FORMAT,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "labels": [label.value for label in LABELS],
+        "structure": list(COLUMNS),
+        "languages": list(learned.languages),
+        "temperature": unseen.temperature() if unseen else _CALIBRATED_WITHOUT_SOURCES,
+        "recipe": asdict(recipe),
+        "data": [
+            {
+                "source": source,
+                "label": label,
+                "rows": count,
+                "used": min(count, recipe.at_most),
+                "licence": licences.get(source, "not given"),
+            }
+            for (source, label), count in sorted(trained.items())
+        ],
+        "measured_only": measured,
+        "unseen_sources": unseen.figures() if unseen else None,
+    }

@@ -1,0 +1,198 @@
+"""`presence train`, `presence evaluate` and the classify service."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from services.classify.classifier import Classifier
+from services.classify.engines.rules import RulesEngine
+from services.classify.http import read_item
+from services.classify.model import ENGINES, create_reader, engine_named
+from services.classify.training.corpus import Row, UnusableData, load
+from services.classify.training.evaluate import Judged, judge_rows, report
+from services.classify.training.fit import MissingExtra, Recipe
+from services.classify.training.train import train as run_training
+from services.contracts.configuration import Costs
+from services.contracts.events import Verdict
+
+_FILES = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path, dir_okay=False)
+)
+_MODEL = click.option("--model", metavar="DIRECTORY", help="A model directory; none: the built-in.")
+_ENGINE = click.option("--engine", type=click.Choice(ENGINES), default="linear", show_default=True)
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+
+def _load(files: Sequence[Path]) -> list[Row]:
+    try:
+        return load(files)
+    except UnusableData as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@_FILES
+@click.option("--out", type=click.Path(path_type=Path), default="model", show_default=True)
+@click.option("--name", default="own", show_default=True, help="The model's name.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--at-most", default=2_000, show_default=True, help="Rows of one source and label.")
+@click.option("--licence", "licences", multiple=True, metavar="SOURCE=TERMS", help="For the card.")
+@_JSON
+def train(
+    files: tuple[Path, ...],
+    out: Path,
+    name: str,
+    seed: int,
+    at_most: int,
+    licences: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Train from labelled JSONL FILES and write a model directory with its card.
+
+    Rows hold text and label (conversation, spam, news), better also source and group. Each source is
+    also judged by a model that never saw it; those figures stand in the card.
+    """
+    rows = _load(files)
+    terms = dict(one.split("=", 1) for one in licences if "=" in one)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+        try:
+            card = run_training(
+                rows,
+                create_reader(),
+                to=out,
+                name=name,
+                recipe=Recipe(seed=seed, at_most=at_most),
+                licences=terms,
+                on=datetime.now(UTC).date(),
+                tell=lambda says: progress.update(task, description=says),
+            )
+        except (UnusableData, MissingExtra) as error:
+            raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(orjson.dumps(card))
+        return
+    click.echo(f"{out}: {name}, words of {', '.join(card['languages']) or 'no language'}")
+    if unseen := card["unseen_sources"]:
+        click.echo(
+            f"on sources it had not seen: macro-F1 {unseen['macro_f1']:.3f} "
+            f"(trivial rules {unseen['rules_macro_f1']:.3f})"
+        )
+    else:
+        click.echo("too few sources to leave one out: nothing is known of sources it has not seen")
+
+
+@click.command()
+@_FILES
+@_MODEL
+@_ENGINE
+@click.option("--needs-answer", default=0.5, show_default=True, help="The threshold.")
+@click.option("--predictions", type=click.Path(path_type=Path), help="Write each row's verdict.")
+@_JSON
+def evaluate(
+    files: tuple[Path, ...],
+    model: str | None,
+    engine: str,
+    needs_answer: float,
+    predictions: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure the classifier on labelled JSONL FILES, beside the trivial rules.
+
+    Figures are of the likeliest label; "served" is what remains after the costs of presence.yaml.
+    """
+    rows = _load(files)
+    reader = create_reader()
+    judged = _judge(rows, Classifier(reader, engine_named(engine, model), Costs()))
+    rules = _judge(rows, Classifier(reader, RulesEngine(), Costs(), text_only=True))
+    found = report(judged, rules, needs_answer)
+    if predictions is not None:
+        lines = (orjson.dumps(one.as_json()) for one in judged)
+        predictions.write_bytes(b"\n".join(lines) + b"\n")
+    if as_json:
+        click.echo(orjson.dumps(found))
+        return
+    _show(found)
+
+
+def _judge(rows: Sequence[Row], classifier: Classifier) -> list[Judged]:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        return list(
+            progress.track(judge_rows(rows, classifier), total=len(rows), description="judging")
+        )
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    console = Console()
+    console.print(
+        f"{found['rows']} rows   macro-F1 {found['macro_f1']:.3f}   accuracy {found['accuracy']:.3f}"
+        f"   ECE {found['ece']:.3f}   (trivial rules: macro-F1 {found['rules']['macro_f1']:.3f})"
+    )
+    table = Table(title="per class")
+    for column in ("label", "rows", "precision", "recall", "F1", "served recall"):
+        table.add_column(column, justify="left" if column == "label" else "right")
+    for label, one in found["per_class"].items():
+        served = found["served"]["per_class"].get(label, {"recall": 0.0})
+        table.add_row(
+            label,
+            str(one["rows"]),
+            *(f"{one[key]:.3f}" for key in ("precision", "recall", "f1")),
+            f"{served['recall']:.3f}",
+        )
+    console.print(table)
+    for title, by in (("per source", found["by_source"]), ("per language", found["by_language"])):
+        table = Table(title=title)
+        for column in (title.split()[1], "rows", "accuracy", "trivial rules", "recall by label"):
+            table.add_column(column, justify="right" if column != title.split()[1] else "left")
+        for key, one in by.items():
+            recalls = ", ".join(
+                f"{label} {figures['recall']:.2f}"
+                for label, figures in one["per_class"].items()
+                if figures["rows"]
+            )
+            rules = f"{one['rules_accuracy']:.3f}"
+            table.add_row(key, str(one["rows"]), f"{one['accuracy']:.3f}", rules, recalls)
+        console.print(table)
+
+
+@click.command(name="classify")
+@click.option("--text", help="Judge this one text and say why, instead of running the service.")
+@_MODEL
+@_ENGINE
+@_JSON
+def classify_service(text: str | None, model: str | None, engine: str, as_json: bool) -> None:
+    """Run the classify service, or judge one --text as a mention of the brand."""
+    if text is None:
+        from services.classify.app import main
+
+        sys.exit(main())
+    classifier = Classifier(create_reader(), engine_named(engine, model), Costs())
+    verdict = classifier.judge([read_item(orjson.dumps({"text": text}))])[0]
+    if as_json:
+        click.echo(verdict.model_dump_json(exclude_none=True))
+        return
+    _explain(verdict)
+
+
+def _explain(verdict: Verdict) -> None:
+    scores = ", ".join(f"{label} {score:.2f}" for label, score in verdict.scores.items())
+    click.echo(f"{verdict.label} ({scores})")
+    flags = ", ".join(sorted(verdict.sensitive)) or "none"
+    click.echo(
+        f"needs an answer {verdict.needs_answer:.2f}, urgency {verdict.urgency}, "
+        f"language {verdict.language}, sensitive: {flags}"
+    )
+    for reason in verdict.reasons:
+        click.echo(f"  {reason.layer}: {reason.says}")
+    click.echo(f"{verdict.engine} {verdict.model}")
