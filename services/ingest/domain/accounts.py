@@ -61,7 +61,7 @@ def own_accounts(configuration: Configuration) -> dict[tuple[str, str], OwnAccou
     for account in configuration.accounts:
         spaces[account.brand, _id_space(account)].add(native_id(account))
     lists = {brand.id: brand.author_lists for brand in configuration.brands}
-    found = {}
+    found: dict[tuple[str, str], OwnAccount] = {}
     for account in configuration.accounts:
         marked = (entry for named in lists[account.brand].values() for entry in named)
         split = (entry.partition(":") for entry in marked)

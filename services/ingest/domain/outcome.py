@@ -9,17 +9,18 @@ from services.contracts.events import Notification
 
 
 class RejectReason(StrEnum):
-    """Why an authentic payload could not be read. Bounded: a metric label and a record header."""
+    """Why an authentic payload could not be read: the same words as the runtime's dead letters."""
 
-    not_json = "not_json"
-    unknown_shape = "unknown_shape"
+    malformed = "malformed"
+    """No JSON, or a known kind of event with a field missing or of the wrong form."""
+    unsupported = "unsupported"
     """A kind of event that this version does not know."""
-    invalid = "invalid"
-    """A known kind of event with a field missing or of the wrong form."""
     unknown_account = "unknown_account"
     """For an account that presence.yaml does not list (or not under the secret that signed it)."""
-    refused_by_broker = "refused_by_broker"
-    """Read well, but the broker takes no such record (too large)."""
+    too_large = "too_large"
+    """Read well, but the broker takes no such record."""
+    failed = "failed"
+    """Our own code failed on it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -183,7 +184,7 @@ def _read_feed(value: Any, account: OwnAccount, at: datetime | None) -> Item | I
         return _comment(feed, action, account, at)
     if feed.item in _POST_ITEMS:
         return _post(feed, action, at, frozenset({Kind.post}))
-    return Rejected(RejectReason.unknown_shape, f"feed item {feed.item}"[:80], account.id)
+    return Rejected(RejectReason.unsupported, f"feed item {feed.item}"[:80], account.id)
 
 
 def _comment(feed: _Feed, action: Action, account: OwnAccount, at: datetime | None) -> Item:
@@ -198,7 +199,9 @@ def _comment(feed: _Feed, action: Action, account: OwnAccount, at: datetime | No
     happened = feed.created_at if action is Action.created else at or feed.created_at
     if action is Action.deleted:
         author_id = feed.author(feed.comment_id).id if feed.sender or feed.sender_id else None
-        return Deletion(feed.comment_id, author_id, root, happened, frozenset({Kind.comment})).item()
+        return Deletion(
+            feed.comment_id, author_id, root, happened, frozenset({Kind.comment})
+        ).item()
     return Item(
         native_id=feed.comment_id,
         author=feed.author(feed.comment_id),
@@ -344,7 +347,9 @@ def _read_message(raw: Any, account: OwnAccount) -> Item | Ignored | Rejected:
         return _message(item, event.message)
     if event.edit is not None:
         edit = event.edit
-        return replace(item, native_id=edit.mid, action=Action.edited, version=edit.count, text=edit.text)
+        return replace(
+            item, native_id=edit.mid, action=Action.edited, version=edit.count, text=edit.text
+        )
     if event.postback is not None:
         pressed = {"by": event.sender.id, "at": str(event.timestamp), "title": event.postback.title}
         native_id = event.postback.mid or "postback-" + identity.content_hash(pressed)
@@ -352,7 +357,7 @@ def _read_message(raw: Any, account: OwnAccount) -> Item | Ignored | Rejected:
     found = _SIGNALS & set(raw)
     if found:
         return Ignored(IgnoreReason.signal, min(found))
-    return Rejected(RejectReason.unknown_shape, f"messaging {sorted(raw)}"[:120], account.id)
+    return Rejected(RejectReason.unsupported, f"messaging {sorted(raw)}"[:120], account.id)
 
 
 def _message(item: Item, message: _Message) -> Item:
@@ -414,7 +419,7 @@ class MetaSource:
             return [payload]
         kind = payload.get("object")
         if not isinstance(kind, str) or kind not in _PLATFORMS:
-            return [Rejected(RejectReason.unknown_shape, f"object {kind!s}"[:80])]
+            return [Rejected(RejectReason.unsupported, f"object {kind!s}"[:80])]
         entries = as_list(payload.get("entry"), "entry")
         if isinstance(entries, Rejected):
             return [entries]
@@ -429,7 +434,10 @@ class MetaSource:
             first = entries[0] if isinstance(entries, list) and entries else None
             key = f"{payload.get('object')}:{first.get('id') if isinstance(first, dict) else None}"
             app = next((one for one in self.apps if key in one.accounts), app)
-        return {"content-type": "application/json", SIGNATURE: _signature(app.secret, body).decode()}
+        return {
+            "content-type": "application/json",
+            SIGNATURE: _signature(app.secret, body).decode(),
+        }
 
     def challenge(self, query: Mapping[str, str]) -> Challenge:
         """The subscription's verification."""
@@ -452,7 +460,7 @@ def account_key(account: OwnAccount) -> str:
 
 def _entry(kind: str, entry: Any, accounts: Accounts, receipt: Receipt) -> Iterator[Parsed]:
     if not isinstance(entry, dict):
-        yield Rejected(RejectReason.invalid, f"entry: a {type(entry).__name__}, not an object")
+        yield Rejected(RejectReason.malformed, f"entry: a {type(entry).__name__}, not an object")
         return
     account = accounts.get(f"{kind}:{entry.get('id')}")
     if account is None:
@@ -460,7 +468,7 @@ def _entry(kind: str, entry: Any, accounts: Accounts, receipt: Receipt) -> Itera
         return
     at = instant(entry.get("time"))
     if not {"changes", "messaging", "standby"} & set(entry):
-        yield Rejected(RejectReason.unknown_shape, f"entry {sorted(entry)}"[:120], account.id)
+        yield Rejected(RejectReason.unsupported, f"entry {sorted(entry)}"[:120], account.id)
     changes = as_list(entry.get("changes", []), "changes")
     if isinstance(changes, Rejected):
         yield changes
@@ -474,7 +482,8 @@ def _entry(kind: str, entry: Any, accounts: Accounts, receipt: Receipt) -> Itera
             yield messages
             continue
         for raw in messages:
-            yield read_change(lambda raw=raw: _read_message(raw, account), account, receipt, channel)
+            read = partial(_read_message, raw, account)
+            yield read_change(read, account, receipt, channel)
 
 
 def _change(
@@ -482,10 +491,10 @@ def _change(
 ) -> Parsed:
     name = change.get("field") if isinstance(change, dict) else None
     if not isinstance(name, str):
-        return Rejected(RejectReason.invalid, "changes: without a field", account.id)
+        return Rejected(RejectReason.malformed, "changes: without a field", account.id)
     if name in _QUIET_FIELDS:
         return Ignored(IgnoreReason.signal, name)
     reader = _CHANGES[kind].get(name)
     if reader is None:
-        return Rejected(RejectReason.unknown_shape, f"{kind} field {name}"[:80], account.id)
+        return Rejected(RejectReason.unsupported, f"{kind} field {name}"[:80], account.id)
     return read_change(lambda: reader(change.get("value"), account, at), account, receipt, name)

@@ -66,12 +66,20 @@ Accounts = Mapping[str, OwnAccount]
 class Source(Protocol):
     """A platform's webhook."""
 
-    name: str
-    """The last part of /webhooks/…, and the `source` label."""
-    media_types: frozenset[str]
-    """Content types taken; anything else is 415."""
-    unreadable_status: int
-    """The answer when nothing of an authentic payload could be read (it is in the dead letters then)."""
+    @property
+    def name(self) -> str:
+        """The last part of /webhooks/…, and the `source` label."""
+        ...
+
+    @property
+    def media_types(self) -> frozenset[str]:
+        """Content types taken; anything else is 415."""
+        ...
+
+    @property
+    def unreadable_status(self) -> int:
+        """The answer when nothing of an authentic payload could be read (it is dead-lettered then)."""
+        ...
 
     def verify(self, delivery: Delivery, now: datetime) -> Accounts:
         """The accounts that the signature speaks for. Raises Refused."""
@@ -104,9 +112,9 @@ def json_object(body: bytes) -> dict[str, Any] | Rejected:
     try:
         read = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        return Rejected(RejectReason.not_json, f"line {error.lineno}, column {error.colno}")
+        return Rejected(RejectReason.malformed, f"line {error.lineno}, column {error.colno}")
     if not isinstance(read, dict):
-        return Rejected(RejectReason.unknown_shape, f"a JSON {type(read).__name__}, not an object")
+        return Rejected(RejectReason.unsupported, f"a JSON {type(read).__name__}, not an object")
     return read
 
 
@@ -122,14 +130,14 @@ def read_change(
         return notification(found, account, receipt) if isinstance(found, Item) else found
     except UNREADABLE as error:
         detail = first_error(error, f"{what}: ") if isinstance(error, ValueError) else what
-        return Rejected(RejectReason.invalid, detail, account.id)
+        return Rejected(RejectReason.malformed, detail, account.id)
 
 
 def as_list(value: Any, what: str) -> list[Any] | Rejected:
     """A list of changes, or why it is none."""
     if isinstance(value, list):
         return value
-    return Rejected(RejectReason.invalid, f"{what}: a {type(value).__name__}, not a list")
+    return Rejected(RejectReason.malformed, f"{what}: a {type(value).__name__}, not a list")
 
 
 def notifications_of(parsed: Iterable[Parsed]) -> list[Notification]:

@@ -14,13 +14,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
 from pydantic import Field
 
 from services.contracts import identity
-from services.contracts.events import Action, Author, Kind, Media, Mention
+from services.contracts.events import Author, Kind, Media, Mention
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Deletion, Item, Receipt
 from services.ingest.domain.native import Instant, Native, NativeId
@@ -305,7 +306,7 @@ def _follow(raw: Any, account: OwnAccount) -> Item | Ignored:
 def _direct(raw: Any, account: OwnAccount, users: Mapping[str, Any]) -> Item | Rejected:
     direct = _Direct.model_validate(raw)
     if direct.create is None:
-        return Rejected(RejectReason.unknown_shape, f"direct message {direct.type}"[:80], account.id)
+        return Rejected(RejectReason.unsupported, f"direct message {direct.type}"[:80], account.id)
     create = direct.create
     user = _DirectUser.model_validate(users.get(create.sender_id) or {})
     attached = create.data.attachment.media if create.data.attachment else None
@@ -402,9 +403,7 @@ def _signature(secret: bytes, message: bytes) -> bytes:
     return b"sha256=" + base64.b64encode(hmac.new(secret, message, hashlib.sha256).digest())
 
 
-def _activities(
-    payload: dict[str, Any], account: OwnAccount, receipt: Receipt
-) -> Iterator[Parsed]:
+def _activities(payload: dict[str, Any], account: OwnAccount, receipt: Receipt) -> Iterator[Parsed]:
     users = payload.get("users")
     known = users if isinstance(users, dict) else {}
     for key, value in payload.items():
@@ -415,14 +414,14 @@ def _activities(
             continue
         reader = _READERS.get(key)
         if reader is None and key != "direct_message_events":
-            yield Rejected(RejectReason.unknown_shape, f"no such event: {key}"[:80], account.id)
+            yield Rejected(RejectReason.unsupported, f"no such event: {key}"[:80], account.id)
             continue
         events = as_list(value, key)
         if isinstance(events, Rejected):
             yield events
             continue
         for raw in events:
-            if reader is None:
-                yield read_change(lambda raw=raw: _direct(raw, account, known), account, receipt, key)
-            else:
-                yield read_change(lambda raw=raw: reader(raw, account), account, receipt, key)
+            read = (
+                partial(reader, raw, account) if reader else partial(_direct, raw, account, known)
+            )
+            yield read_change(read, account, receipt, key)
