@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import orjson
@@ -87,6 +88,7 @@ def configuration(**ingest: object) -> Configuration:
     )
 
 
+@cache
 def sources() -> dict[str, Source]:
     """Every webhook source of that configuration."""
     return build_sources(configuration(), lambda name: SecretStr(SECRETS[name]), LINK_SECRET)

@@ -275,6 +275,7 @@ class MastodonReplay:
     name: str = "mastodon"
     media_types: frozenset[str] = frozenset({"application/json"})
     unreadable_status: int = 422
+    taken_status: int = 202
 
     def verify(self, delivery: Delivery, now: datetime) -> Accounts:
         """Every account; the replay mark is the signature, and the intake has checked it."""

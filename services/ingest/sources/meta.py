@@ -396,6 +396,7 @@ class MetaSource:
     # Meta sends what fails again for 36 hours, together with everything that follows, and drops the
     # subscription when that goes on. The payload is in the dead letters, so "taken" is the truth.
     unreadable_status: int = 200
+    taken_status: int = 200
 
     def verify(self, delivery: Delivery, now: datetime) -> Accounts:
         """The accounts of every app whose secret made this signature. Raises Refused."""

@@ -30,6 +30,7 @@ class NotificationReplay:
     name: str = "replay"
     media_types: frozenset[str] = frozenset({"application/json"})
     unreadable_status: int = 422
+    taken_status: int = 202
 
     def verify(self, delivery: Delivery, now: datetime) -> Accounts:
         """Every account. Raises Refused."""

@@ -77,6 +77,11 @@ class Source(Protocol):
         ...
 
     @property
+    def taken_status(self) -> int:
+        """200 where the platform asks for exactly that, else 202."""
+        ...
+
+    @property
     def unreadable_status(self) -> int:
         """The answer when nothing of an authentic payload could be read (it is dead-lettered then)."""
         ...

@@ -156,6 +156,7 @@ class WebhookSource:
     # A person writes the sender's code: 422 tells them now. Senders try again for a while and then
     # stop; the payload is in the dead letters once, however often it comes.
     unreadable_status: int = 422
+    taken_status: int = 202
 
     @property
     def media_types(self) -> frozenset[str]:

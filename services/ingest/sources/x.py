@@ -352,6 +352,7 @@ class XSource:
     # X does not send an event again because of a 4xx, but counts failures against the webhook. The payload
     # is in the dead letters, so "taken" is the truth.
     unreadable_status: int = 200
+    taken_status: int = 200
 
     def verify(self, delivery: Delivery, now: datetime) -> Accounts:
         """Every account whose app's secret made this signature. Raises Refused."""
