@@ -1,0 +1,126 @@
+"""Wires ingest: the one place where its parts meet."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from services.contracts.configuration import Configuration
+from services.contracts.topics import INTAKE_DLQ, NOTICES, NOTIFICATIONS
+from services.ingest.collector import Collector
+from services.ingest.intake import Intake
+from services.ingest.metrics import Metrics
+from services.ingest.replay_mark import key_of
+from services.ingest.sources.registry import build_sources
+from services.ingest.store.event_store import PostgresEventStore
+from services.runtime import configuration as presence_yaml
+from services.runtime import logs
+from services.runtime.asgi import App, Router
+from services.runtime.broker import create_producer, wait_until
+from services.runtime.clock import SystemClock
+from services.runtime.errors import Transient
+from services.runtime.health import Health, TopicsCheck
+from services.runtime.metrics import create_registry, metrics_app
+from services.runtime.postgres import answers, create_pool
+from services.runtime.process import Workers, run
+from services.runtime.settings import ServiceSettings, load, secret
+
+log = logs.get_logger(__name__)
+
+FORGET_EVERY = 3600.0
+
+
+class IngestSettings(ServiceSettings):
+    """What ingest reads from the environment, beside the secrets that presence.yaml names."""
+
+    database_url: SecretStr
+    """PostgreSQL, as postgresql://user:password@host/name"""
+    ingest_port: int = 8001
+    link_secret: SecretStr | None = None
+    """Signs replays; without it nothing can be replayed."""
+
+
+class Ingest:
+    """The service, as services.runtime.process runs it."""
+
+    name = "ingest"
+
+    def __init__(self, settings: IngestSettings, configuration: Configuration) -> None:
+        self.host, self.port = settings.host, settings.ingest_port
+        self.health = Health()
+        self.workers = Workers()
+        self._url = settings.database_url.get_secret_value()
+        self._clock = SystemClock()
+        self._retention = configuration.retention
+        registry = create_registry()
+        metrics = Metrics(registry)
+        sources = build_sources(configuration, secret, settings.link_secret)
+        metrics.initialise(sources)
+        self._pool = create_pool(self._url, name="ingest")
+        self._store = PostgresEventStore(self._pool)
+        self._producer = create_producer(settings, service="ingest")
+        collector = Collector(self._producer, self._store, metrics, self._clock)
+        link_secret = settings.link_secret
+        intake = Intake(
+            sources,
+            collector,
+            metrics,
+            self._clock,
+            body_limit=configuration.ingest.body_limit,
+            tolerance=configuration.ingest.signature_age,
+            replay_key=key_of(link_secret.get_secret_value().encode()) if link_secret else None,
+        )
+        router = Router(lifespan=_no_lifespan)
+        router.route("/webhooks/", intake)
+        router.route("/health/live", self.health.live)
+        router.route("/health/ready", self.health.ready)
+        router.route("/metrics", metrics_app(registry))
+        self.app: App = router
+        self._topics = TopicsCheck(settings, (NOTIFICATIONS, NOTICES, INTAKE_DLQ), self._clock)
+        self.health.add("kafka", self._topics)
+        self.health.add("postgres", self._database_problem)
+
+    async def start(self) -> None:
+        """Producing begins at once: intake does not wait for PostgreSQL, migrations do."""
+        self._producer.start()
+        await wait_until(self._database_answers, clock=self._clock, says="PostgreSQL")
+        await self._pool.open()
+        await self._store.migrate()
+        await wait_until(self._kafka_answers, clock=self._clock, says="Kafka and its topics")
+        self.workers.start("forget", self._forget())
+
+    async def stop(self) -> None:
+        """Deliver what is queued and close."""
+        await self._producer.close()
+        await self._pool.close()
+
+    async def _database_answers(self) -> bool:
+        return await answers(self._url)
+
+    async def _kafka_answers(self) -> bool:
+        return await self._topics() is None
+
+    async def _database_problem(self) -> str | None:
+        return None if await answers(self._url) else "PostgreSQL does not answer"
+
+    async def _forget(self) -> None:
+        """Drop what is older than the retention, every hour."""
+        while True:
+            try:
+                gone = await self._store.forget(
+                    events=self._retention.event_ids, payloads=self._retention.payloads
+                )
+                log.info("forgot what is past its retention", rows=gone)
+            except Transient as error:
+                log.warning("could not forget; tried again in an hour", says=str(error))
+            await self._clock.sleep(FORGET_EVERY)
+
+
+async def _no_lifespan(*_: object) -> None:
+    """The process starts and stops the service, not the server's lifespan."""
+
+
+def main() -> int:
+    """`presence ingest`: run until SIGTERM. Raises WrongConfiguration."""
+    settings = load(IngestSettings)
+    logs.configure(settings.log_format, "ingest", settings.log_level)
+    return run(Ingest(settings, presence_yaml.load(settings.config).configuration))

@@ -1,0 +1,78 @@
+"""The brand's own accounts as the sources need them: who we are, by immutable id only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from services.contracts.configuration import (
+    Account,
+    Configuration,
+    MastodonAccount,
+    WebhookAccount,
+)
+
+
+def squeezed(text: str) -> str:
+    """For comparing texts without case and spaces."""
+    return "".join(text.casefold().split())
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAccount:
+    """One of the brand's accounts.
+
+    `native_id` is what the platform's payloads call it. It differs from `id` only on Mastodon, where
+    ids are local to a server and presence.yaml may say `109348@mastodon.example`.
+    """
+
+    platform: str
+    id: str
+    native_id: str
+    brand: str
+    own_ids: frozenset[str]
+    """Native ids of all of the brand's accounts in the same id space: their items are outbound."""
+    listed_authors: frozenset[str] = frozenset()
+    """Author ids on any of the brand's lists: `known`."""
+    automatic_apps: frozenset[str] = frozenset()
+    automatic_texts: frozenset[str] = frozenset()
+    """Squeezed."""
+
+
+def _id_space(account: Account) -> tuple[str, str]:
+    """Where ids are unique. A Mastodon id means nothing on another server."""
+    if isinstance(account, MastodonAccount):
+        return account.platform, account.settings.url.host or ""
+    if isinstance(account, WebhookAccount):
+        return account.platform, account.settings.source
+    return account.platform, ""
+
+
+def native_id(account: Account) -> str:
+    """The id that the platform's payloads use."""
+    if isinstance(account, MastodonAccount):
+        return account.id.partition("@")[0]
+    return account.id
+
+
+def own_accounts(configuration: Configuration) -> dict[tuple[str, str], OwnAccount]:
+    """Every account of presence.yaml, by (platform, id)."""
+    spaces: dict[tuple[str, tuple[str, str]], set[str]] = defaultdict(set)
+    for account in configuration.accounts:
+        spaces[account.brand, _id_space(account)].add(native_id(account))
+    lists = {brand.id: brand.author_lists for brand in configuration.brands}
+    found: dict[tuple[str, str], OwnAccount] = {}
+    for account in configuration.accounts:
+        marked = (entry for named in lists[account.brand].values() for entry in named)
+        split = (entry.partition(":") for entry in marked)
+        found[account.platform, account.id] = OwnAccount(
+            platform=account.platform,
+            id=account.id,
+            native_id=native_id(account),
+            brand=account.brand,
+            own_ids=frozenset(spaces[account.brand, _id_space(account)]),
+            listed_authors=frozenset(id_ for name, _, id_ in split if name == account.platform),
+            automatic_apps=frozenset(account.automation.app_ids),
+            automatic_texts=frozenset(map(squeezed, account.automation.texts)),
+        )
+    return found

@@ -1,0 +1,119 @@
+"""The metrics of ingest, declared once; no label holds a person, a text or a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from services.contracts.events import Direction, Kind, Notification, Origin
+from services.contracts.topics import INTAKE_DLQ
+from services.ingest.domain.outcome import IgnoreReason, RejectReason
+from services.ingest.sources.source import RefusalReason
+from services.runtime.metrics import dead_letters_counter
+
+_PRECEDENCE = (
+    Kind.direct, Kind.review, Kind.reply, Kind.comment, Kind.quote, Kind.mention, Kind.repost,
+    Kind.reaction, Kind.follow, Kind.article, Kind.post,
+)  # fmt: skip
+NO_KIND = "none"
+"""Of a deletion whose kind the platform does not tell."""
+
+
+def kind_label(kinds: Iterable[Kind]) -> str:
+    """The one kind that an item with several counts under."""
+    held = set(kinds)
+    return next((kind.value for kind in _PRECEDENCE if kind in held), NO_KIND)
+
+
+class Metrics:
+    """Everything that ingest counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ["source", "kind", "direction", "origin"]
+        self.notifications = Counter(
+            "presence_notifications_total", "Events taken in.", labels, registry=registry
+        )
+        self.duplicates = Counter(
+            "presence_duplicates_total",
+            "Events that had been taken in before.",
+            labels,
+            registry=registry,
+        )
+        self.ignored = Counter(
+            "presence_ignored_total",
+            "Changes that were understood and concern nobody.",
+            ["source", "reason"],
+            registry=registry,
+        )
+        self.refused = Counter(
+            "presence_intake_refused_total",
+            "Requests that were not authentic.",
+            ["source", "reason"],
+            registry=registry,
+        )
+        self.requests = Counter(
+            "presence_intake_requests_total",
+            "Webhook requests by the status they were answered with.",
+            ["source", "status"],
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "presence_intake_seconds",
+            "From the request's body to its answer, Kafka's acknowledgement included.",
+            ["source"],
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=registry,
+        )
+        self.last_event = Gauge(
+            "presence_source_last_event_timestamp_seconds",
+            "Unix time of receipt of the newest event.",
+            ["source", "account"],
+            registry=registry,
+        )
+        self.source_up = Gauge(
+            "presence_source_up",
+            "1 while a pulled source is connected and caught up.",
+            ["source", "account"],
+            registry=registry,
+        )
+        self.gap = Gauge(
+            "presence_source_gap_seconds",
+            "Length of the last time that a pulled source was not connected.",
+            ["source", "account"],
+            registry=registry,
+        )
+        self.store_failures = Counter(
+            "presence_ingest_store_failures_total",
+            "Calls to PostgreSQL that failed; intake went on without them.",
+            ["call"],
+            registry=registry,
+        )
+        self.dead_letters = dead_letters_counter(registry)
+        for reason in RejectReason:
+            self.dead_letters.labels(INTAKE_DLQ.name, reason.value)
+        for call in ("known", "record"):
+            self.store_failures.labels(call)
+
+    def initialise(self, sources: Iterable[str]) -> None:
+        """Every label set that can occur, at 0, so that a rate is right from the first event on."""
+        kinds = [*(kind.value for kind in Kind), NO_KIND]
+        for source in sources:
+            for kind, direction, origin in product(kinds, Direction, Origin):
+                self.notifications.labels(source, kind, direction.value, origin.value)
+                self.duplicates.labels(source, kind, direction.value, origin.value)
+            for ignored in IgnoreReason:
+                self.ignored.labels(source, ignored.value)
+            for refused in RefusalReason:
+                self.refused.labels(source, refused.value)
+            self.seconds.labels(source)
+
+    def labels_of(self, source: str, one: Notification) -> Mapping[str, str]:
+        """The four labels of an event."""
+        return {
+            "source": source,
+            "kind": kind_label(one.kinds),
+            "direction": one.direction.value,
+            "origin": one.origin.value,
+        }

@@ -1,0 +1,133 @@
+"""Which webhook sources there are, from presence.yaml. One new platform is one entry here."""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from pydantic import SecretStr
+from standardwebhooks import Webhook
+
+from services.contracts.configuration import (
+    Account,
+    Configuration,
+    FacebookAccount,
+    InstagramAccount,
+    MastodonAccount,
+    WebhookAccount,
+    XAccount,
+)
+from services.ingest.domain.accounts import OwnAccount, own_accounts
+from services.ingest.replay_mark import key_of
+from services.ingest.sources.mastodon import MastodonReplay
+from services.ingest.sources.meta import MetaApp, MetaSource, account_key
+from services.ingest.sources.replay import NotificationReplay
+from services.ingest.sources.source import Source
+from services.ingest.sources.webhook import StandardSignature, WebhookSource
+from services.ingest.sources.x import XSource
+from services.runtime.errors import WrongConfiguration
+
+Secrets = Callable[[str], SecretStr]
+"""The secret in an environment variable; raises WrongConfiguration where it is not set."""
+Owned = dict[tuple[str, str], OwnAccount]
+
+RESERVED = frozenset({"x", "meta", "mastodon", "replay"})
+
+
+def _bytes(secret: SecretStr) -> bytes:
+    return secret.get_secret_value().encode()
+
+
+def _x(accounts: Iterable[Account], owned: Owned, secrets: Secrets) -> XSource | None:
+    ours = [account for account in accounts if isinstance(account, XAccount)]
+    if not ours:
+        return None
+    return XSource(
+        secrets={one.id: _bytes(secrets(one.settings.consumer_secret)) for one in ours},
+        accounts={one.id: owned["x", one.id] for one in ours},
+    )
+
+
+def _meta(accounts: Iterable[Account], owned: Owned, secrets: Secrets) -> MetaSource | None:
+    apps: dict[tuple[str, str], dict[str, OwnAccount]] = defaultdict(dict)
+    for one in accounts:
+        if isinstance(one, FacebookAccount | InstagramAccount):
+            account = owned[one.platform, one.id]
+            app = one.settings.app_secret, one.settings.verify_token
+            apps[app][account_key(account)] = account
+    if not apps:
+        return None
+    return MetaSource(
+        tuple(
+            MetaApp(_bytes(secrets(secret)), _bytes(secrets(token)), served)
+            for (secret, token), served in apps.items()
+        )
+    )
+
+
+def _standard_key(name: str, secret: SecretStr) -> bytes:
+    """The library decodes base64 leniently: a secret of another kind would make a key of rubbish."""
+    written = secret.get_secret_value()
+    encoded = written.removeprefix("whsec_")
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except ValueError:
+        key = b""
+    if not written.startswith("whsec_") or not key:
+        raise WrongConfiguration(f"{name} is no Standard Webhooks secret (whsec_ and base64)")
+    return key
+
+
+def _webhook(
+    account: WebhookAccount, owned: Owned, secrets: Secrets, tolerance: timedelta
+) -> WebhookSource:
+    settings = account.settings
+    if settings.mapping:
+        raise WrongConfiguration(
+            f"accounts: webhook {account.id}: a mapping is not supported yet: "
+            "send Presence's own form (docs/sources.md) and leave `mapping` out"
+        )
+    webhook = Webhook(_standard_key(settings.secret, secrets(settings.secret)))
+    return WebhookSource(
+        name=settings.source,
+        account=owned["webhook", account.id],
+        signature=StandardSignature(webhook, tolerance),
+        scheme=settings.scheme,
+    )
+
+
+def build_sources(
+    configuration: Configuration, secrets: Secrets, link_secret: SecretStr | None
+) -> dict[str, Source]:
+    """Every source that presence.yaml has an account for, by name; replays where there is a link secret.
+
+    Raises WrongConfiguration for a secret that is missing or none, and for names that clash.
+    """
+    owned = own_accounts(configuration)
+    tolerance = configuration.ingest.signature_age
+    found: dict[str, Source] = {}
+    if x := _x(configuration.accounts, owned, secrets):
+        found[x.name] = x
+    if meta := _meta(configuration.accounts, owned, secrets):
+        found[meta.name] = meta
+    for account in configuration.accounts:
+        if not isinstance(account, WebhookAccount):
+            continue
+        name = account.settings.source
+        if name in found or name in RESERVED:
+            raise WrongConfiguration(
+                f"accounts: webhook {account.id}: source {name!r} is taken; choose another name"
+            )
+        found[name] = _webhook(account, owned, secrets, tolerance)
+    if link_secret is not None:
+        mastodon = [one for one in configuration.accounts if isinstance(one, MastodonAccount)]
+        if mastodon:
+            found["mastodon"] = MastodonReplay(
+                {one.id: owned["mastodon", one.id] for one in mastodon}
+            )
+        signature = StandardSignature(Webhook(key_of(_bytes(link_secret))), tolerance)
+        everybody = {f"{platform}:{id_}": one for (platform, id_), one in owned.items()}
+        found["replay"] = NotificationReplay(signature, everybody)
+    return found

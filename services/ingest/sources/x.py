@@ -1,0 +1,428 @@
+"""X: the account activity webhook.
+
+Signature and challenge are HMAC-SHA256 under the app's consumer secret, in base64. X signs no time, so an
+old request cannot be told from a new one: event ids drop what was seen. X delivers twice at times (and
+again when it recovers lost activity), and sends own posts in the same stream.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import orjson
+from pydantic import Field
+
+from services.contracts import identity
+from services.contracts.events import Author, Kind, Media, Mention
+from services.ingest.domain.accounts import OwnAccount
+from services.ingest.domain.item import Deletion, Item, Receipt
+from services.ingest.domain.native import Instant, Native, NativeId
+from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed, Rejected, RejectReason
+from services.ingest.domain.text import unescaped
+from services.ingest.sources.source import (
+    Accounts,
+    Challenge,
+    Delivery,
+    RefusalReason,
+    Refused,
+    as_list,
+    json_object,
+    read_change,
+    same,
+)
+
+SIGNATURE = "x-twitter-webhooks-signature"
+_APP_NAME = re.compile(r"<a [^>]*>([^<]*)</a>")
+
+
+class _User(Native):
+    id: NativeId = Field(alias="id_str")
+    handle: str | None = Field(None, alias="screen_name")
+    name: str | None = None
+    followers: int | None = Field(None, alias="followers_count", ge=0)
+    verified: bool | None = None
+    created_at: Instant = None
+    avatar: str | None = Field(None, alias="profile_image_url_https")
+
+    def author(self) -> Author:
+        return Author(
+            id=self.id,
+            handle=self.handle,
+            name=self.name,
+            followers=self.followers,
+            verified=self.verified,
+            created_at=self.created_at,
+            avatar=self.avatar,
+        )
+
+
+class _Mention(Native):
+    id: NativeId = Field(alias="id_str")
+    handle: str | None = Field(None, alias="screen_name")
+
+
+class _Url(Native):
+    url: str | None = None
+    expanded: str | None = Field(None, alias="expanded_url")
+
+
+class _Medium(Native):
+    type: str = "photo"
+    url: str | None = Field(None, alias="media_url_https")
+    alt: str | None = Field(None, alias="ext_alt_text")
+
+
+class _Entities(Native):
+    mentions: tuple[_Mention, ...] = Field((), alias="user_mentions")
+    urls: tuple[_Url, ...] = ()
+    media: tuple[_Medium, ...] = ()
+
+
+class _Extended(Native):
+    text: str = Field("", alias="full_text")
+    entities: _Entities = _Entities()
+    more: _Entities = Field(_Entities(), alias="extended_entities")
+
+
+class _Author(Native):
+    id: NativeId = Field(alias="id_str")
+
+
+class _Referred(Native):
+    """A post that another one quotes, reposts or likes."""
+
+    id: NativeId = Field(alias="id_str")
+    user: _Author
+
+
+class _Tweet(Native):
+    id: NativeId = Field(alias="id_str")
+    user: _User
+    created_at: Instant = None
+    timestamp: Instant = Field(None, alias="timestamp_ms")
+    text: str = ""
+    full_text: str | None = None
+    extended: _Extended | None = Field(None, alias="extended_tweet")
+    entities: _Entities = _Entities()
+    more: _Entities = Field(_Entities(), alias="extended_entities")
+    reply_to: NativeId | None = Field(None, alias="in_reply_to_status_id_str")
+    reply_to_user: NativeId | None = Field(None, alias="in_reply_to_user_id_str")
+    reposted: _Referred | None = Field(None, alias="retweeted_status")
+    quoted: _Referred | None = Field(None, alias="quoted_status")
+    language: str | None = Field(None, alias="lang")
+    source: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The whole text; `text` alone is cut at 140 characters in the extended form."""
+        if self.extended is not None and self.extended.text:
+            return unescaped(self.extended.text)
+        return unescaped(self.full_text or self.text)
+
+    def parts(self) -> tuple[tuple[_Mention, ...], tuple[str, ...], tuple[Media, ...]]:
+        """Mentions, links and media, from whichever form holds them."""
+        extended = self.extended
+        entities = extended.entities if extended else self.entities
+        media = (extended.more.media if extended else self.more.media) or entities.media
+        links = tuple(url.expanded or url.url or "" for url in entities.urls)
+        shown = tuple(Media(kind=one.type, url=one.url, alt=one.alt) for one in media)
+        return entities.mentions, links, shown
+
+
+class _Status(Native):
+    id: NativeId
+    user_id: NativeId | None = None
+
+
+class _Delete(Native):
+    status: _Status
+    timestamp: Instant = Field(None, alias="timestamp_ms")
+
+
+class _Favorite(Native):
+    id: NativeId
+    created_at: Instant = None
+    timestamp: Instant = Field(None, alias="timestamp_ms")
+    status: _Referred = Field(alias="favorited_status")
+    user: _User
+
+
+class _FollowUser(Native):
+    id: NativeId
+    handle: str | None = Field(None, alias="screen_name")
+    name: str | None = None
+
+
+class _Follow(Native):
+    type: str
+    created_at: Instant = Field(None, alias="created_timestamp")
+    target: _FollowUser
+    source: _FollowUser
+
+
+class _DirectMedia(Native):
+    media: _Medium | None = None
+
+
+class _DirectData(Native):
+    text: str = ""
+    entities: _Entities = _Entities()
+    attachment: _DirectMedia | None = None
+
+
+class _DirectTarget(Native):
+    recipient_id: NativeId
+
+
+class _DirectCreate(Native):
+    target: _DirectTarget
+    sender_id: NativeId
+    source_app_id: NativeId | None = None
+    data: _DirectData = Field(alias="message_data")
+
+
+class _DirectUser(Native):
+    handle: str | None = Field(None, alias="screen_name")
+    name: str | None = None
+    followers: int | None = Field(None, alias="followers_count")
+    verified: bool | None = None
+    created_at: Instant = Field(None, alias="created_timestamp")
+    avatar: str | None = Field(None, alias="profile_image_url_https")
+
+
+class _Direct(Native):
+    type: str
+    id: NativeId
+    created_at: Instant = Field(None, alias="created_timestamp")
+    create: _DirectCreate | None = Field(None, alias="message_create")
+
+
+def _permalink(user: _User, post: str) -> str:
+    return f"https://x.com/{user.handle or 'i'}/status/{post}"
+
+
+def _kinds(tweet: _Tweet, mentions: Iterable[_Mention], own: frozenset[str]) -> set[Kind]:
+    """In which roles somebody else's post reaches us."""
+    kinds = set()
+    if tweet.reply_to_user in own:
+        kinds.add(Kind.reply)
+    if tweet.quoted is not None and tweet.quoted.user.id in own:
+        kinds.add(Kind.quote)
+    if any(mention.id in own for mention in mentions):
+        kinds.add(Kind.mention)
+    return kinds or {Kind.post}
+
+
+def _answered(tweet: _Tweet, mentions: Iterable[_Mention], own: frozenset[str]) -> str | None:
+    """Whom our own post answers. Going on from an own post it answers the first it mentions."""
+    if tweet.reply_to_user and tweet.reply_to_user not in own:
+        return tweet.reply_to_user
+    if tweet.reply_to is None:
+        return None
+    return next((mention.id for mention in mentions if mention.id not in own), None)
+
+
+def _tweet(raw: Any, account: OwnAccount) -> Item:
+    tweet = _Tweet.model_validate(raw)
+    own = account.own_ids
+    mentions, links, media = tweet.parts()
+    ours = tweet.user.id in own
+    if tweet.reposted is not None:
+        kinds: set[Kind] = {Kind.repost}
+    elif ours:
+        kinds = {Kind.reply if tweet.reply_to else Kind.post}
+    else:
+        kinds = _kinds(tweet, mentions, own)
+    answers = _answered(tweet, mentions, own) if ours and tweet.reposted is None else None
+    return Item(
+        native_id=tweet.id,
+        author=tweet.user.author(),
+        kinds=frozenset(kinds),
+        root=(tweet.reposted.id if tweet.reposted else tweet.reply_to) or tweet.id,
+        in_reply_to=tweet.reply_to,
+        answers=answers,
+        addressed=Kind.reply in kinds,
+        app_id=_app_name(tweet.source),
+        text=tweet.words,
+        language=tweet.language if tweet.language != "und" else None,
+        links=links,
+        media=media,
+        mentions=tuple(Mention(id=one.id, handle=one.handle) for one in mentions),
+        permalink=_permalink(tweet.user, tweet.id),
+        happened_at=tweet.timestamp or tweet.created_at,
+    )
+
+
+def _app_name(source: str | None) -> str | None:
+    """X names the posting app as a link; an account's automation lists it by its name."""
+    match = _APP_NAME.fullmatch(source or "")
+    return match[1] if match else source
+
+
+def _deleted(raw: Any, account: OwnAccount) -> Item:
+    gone = _Delete.model_validate(raw)
+    return Deletion(
+        gone.status.id, author_id=gone.status.user_id, happened_at=gone.timestamp
+    ).item()
+
+
+def _favorite(raw: Any, account: OwnAccount) -> Item:
+    like = _Favorite.model_validate(raw)
+    return Item(
+        native_id=f"favorite-{like.id}",
+        author=like.user.author(),
+        kinds=frozenset({Kind.reaction}),
+        root=like.status.id,
+        in_reply_to=like.status.id,
+        answers=like.status.user.id,
+        happened_at=like.timestamp or like.created_at,
+    )
+
+
+def _follow(raw: Any, account: OwnAccount) -> Item | Ignored:
+    follow = _Follow.model_validate(raw)
+    if follow.type != "follow":
+        return Ignored(IgnoreReason.signal, "unfollow")
+    said = {"source": follow.source.id, "target": follow.target.id, "at": str(follow.created_at)}
+    native_id = "follow-" + identity.content_hash(said)
+    return Item(
+        native_id=native_id,
+        author=Author(id=follow.source.id, handle=follow.source.handle, name=follow.source.name),
+        kinds=frozenset({Kind.follow}),
+        root=native_id,
+        answers=follow.target.id,
+        happened_at=follow.created_at,
+    )
+
+
+def _direct(raw: Any, account: OwnAccount, users: Mapping[str, Any]) -> Item | Rejected:
+    direct = _Direct.model_validate(raw)
+    if direct.create is None:
+        return Rejected(RejectReason.unsupported, f"direct message {direct.type}"[:80], account.id)
+    create = direct.create
+    user = _DirectUser.model_validate(users.get(create.sender_id) or {})
+    attached = create.data.attachment.media if create.data.attachment else None
+    return Item(
+        native_id=direct.id,
+        author=Author(id=create.sender_id, **user.model_dump()),
+        kinds=frozenset({Kind.direct}),
+        answers=create.target.recipient_id,
+        private=True,
+        app_id=create.source_app_id,
+        text=unescaped(create.data.text),
+        links=tuple(url.expanded or url.url or "" for url in create.data.entities.urls),
+        media=(Media(kind=attached.type, url=attached.url),) if attached else (),
+        happened_at=direct.created_at,
+    )
+
+
+_READERS: dict[str, Callable[[Any, OwnAccount], Item | Ignored]] = {
+    "tweet_create_events": _tweet,
+    "tweet_delete_events": _deleted,
+    "favorite_events": _favorite,
+    "follow_events": _follow,
+}
+_SIGNALS = {
+    "direct_message_indicate_typing_events": IgnoreReason.signal,
+    "direct_message_mark_read_events": IgnoreReason.signal,
+    "block_events": IgnoreReason.administrative,
+    "mute_events": IgnoreReason.administrative,
+    "user_event": IgnoreReason.administrative,
+}
+_BESIDES = frozenset({"for_user_id", "users", "apps", "user_has_blocked", "is_blocked_by"})
+
+
+@dataclass(frozen=True)
+class XSource:
+    """/webhooks/x"""
+
+    secrets: Mapping[str, bytes]
+    """Consumer secret by account id."""
+    accounts: Mapping[str, OwnAccount]
+    name: str = "x"
+    media_types: frozenset[str] = frozenset({"application/json"})
+    # X does not send an event again because of a 4xx, but counts failures against the webhook. The payload
+    # is in the dead letters, so "taken" is the truth.
+    unreadable_status: int = 200
+    taken_status: int = 200
+
+    def verify(self, delivery: Delivery, now: datetime) -> Accounts:
+        """Every account whose app's secret made this signature. Raises Refused."""
+        given = delivery.headers.get(SIGNATURE)
+        if not given:
+            raise Refused(RefusalReason.signature_missing)
+        # Every secret is tried, so that the time taken does not tell which one it was.
+        spoken_for = {
+            account_id: self.accounts[account_id]
+            for account_id, secret in self.secrets.items()
+            if same(_signature(secret, delivery.body), given.encode())
+        }
+        if not spoken_for:
+            raise Refused(RefusalReason.signature_wrong)
+        return spoken_for
+
+    def parse(self, delivery: Delivery, accounts: Accounts, receipt: Receipt) -> list[Parsed]:
+        """Every activity of the payload."""
+        payload = json_object(delivery.body)
+        if isinstance(payload, Rejected):
+            return [payload]
+        for_user = payload.get("for_user_id")
+        if for_user is None and isinstance(payload.get("user_event"), dict):
+            return [Ignored(IgnoreReason.administrative, "user_event")]
+        account = accounts.get(str(for_user))
+        if account is None:
+            return [Rejected(RejectReason.unknown_account, f"for_user_id {for_user!s}"[:80])]
+        return list(_activities(payload, account, receipt))
+
+    def sign(self, body: bytes, now: datetime) -> dict[str, str]:
+        """As X would, with the secret of the account that the payload is for (else of the first)."""
+        secret = next(iter(self.secrets.values()))
+        payload = json_object(body)
+        if isinstance(payload, dict):
+            secret = self.secrets.get(str(payload.get("for_user_id")), secret)
+        return {"content-type": "application/json", SIGNATURE: _signature(secret, body).decode()}
+
+    def challenge(self, query: Mapping[str, str]) -> Challenge:
+        """The CRC. X names no app in it: with several apps, `?account=` in each one's address tells."""
+        token = query.get("crc_token")
+        secret = self.secrets.get(query.get("account") or next(iter(self.secrets)))
+        if not token or secret is None:
+            raise Refused(RefusalReason.token_wrong)
+        answer = {"response_token": _signature(secret, token.encode()).decode()}
+        return Challenge("application/json", orjson.dumps(answer))
+
+
+def _signature(secret: bytes, message: bytes) -> bytes:
+    return b"sha256=" + base64.b64encode(hmac.new(secret, message, hashlib.sha256).digest())
+
+
+def _activities(payload: dict[str, Any], account: OwnAccount, receipt: Receipt) -> Iterator[Parsed]:
+    users = payload.get("users")
+    known = users if isinstance(users, dict) else {}
+    for key, value in payload.items():
+        if key in _BESIDES:
+            continue
+        if key in _SIGNALS:
+            yield Ignored(_SIGNALS[key], key)
+            continue
+        reader = _READERS.get(key)
+        if reader is None and key != "direct_message_events":
+            yield Rejected(RejectReason.unsupported, f"no such event: {key}"[:80], account.id)
+            continue
+        events = as_list(value, key)
+        if isinstance(events, Rejected):
+            yield events
+            continue
+        for raw in events:
+            read = (
+                partial(reader, raw, account) if reader else partial(_direct, raw, account, known)
+            )
+            yield read_change(read, account, receipt, key)

@@ -1,0 +1,195 @@
+"""What ingest remembers: events taken in, original payloads, cursors. In PostgreSQL, or in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, LiteralString, Protocol
+
+import psycopg
+from psycopg_pool import PoolClosed, PoolTimeout
+
+from services.contracts.base import StrEnum
+from services.runtime.errors import Permanent, Transient
+from services.runtime.postgres import Pool, load_queries, migrate
+
+SCHEMA = "ingest"
+PACKAGE = "services.ingest.store"
+
+
+class StoreReason(StrEnum):
+    """Why the store could not do it."""
+
+    unavailable = "unavailable"
+    timeout = "timeout"
+    fenced = "fenced"
+    """Another replica holds a newer lease on this source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A payload as it came."""
+
+    source: str
+    body: bytes
+    received_at: datetime
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One list of a pulled source that is read forward."""
+
+    source: str
+    account_id: str
+    name: str
+
+
+class EventStore(Protocol):
+    """The port. Every method raises Transient when the store does not answer in time."""
+
+    async def known(self, event_ids: Collection[str]) -> frozenset[str]:
+        """Those that were recorded before."""
+        ...
+
+    async def record(self, event_ids: Collection[str], original: Original) -> frozenset[str]:
+        """Remember events that Kafka acknowledged; returns those that were new at this moment."""
+        ...
+
+    async def cursor(self, feed: Feed) -> str | None:
+        """How far the feed was read; None: never."""
+        ...
+
+    async def move_cursor(self, feed: Feed, position: str, *, fence: int = 0) -> None:
+        """Record it. Raises Permanent (fenced) for an older lease than the last writer's."""
+        ...
+
+    async def forget(self, *, events: timedelta, payloads: timedelta) -> int:
+        """Drop what is older; returns how many rows went."""
+        ...
+
+
+class PostgresEventStore:
+    """The real one. `patience` bounds every call of intake, in seconds."""
+
+    def __init__(self, pool: Pool, *, patience: float = 0.4) -> None:
+        self._pool = pool
+        self._patience = patience
+        self._queries: dict[str, LiteralString] = load_queries(PACKAGE)
+
+    async def migrate(self) -> None:
+        """Bring the schema up to date."""
+        await migrate(self._pool, SCHEMA, PACKAGE)
+
+    @asynccontextmanager
+    async def _answering(self, patience: float) -> AsyncIterator[Any]:
+        try:
+            async with (
+                asyncio.timeout(patience),
+                self._pool.connection(timeout=patience) as connection,
+            ):
+                yield connection
+        except (TimeoutError, PoolTimeout) as error:
+            raise Transient(StoreReason.timeout, f"no answer within {patience} s") from error
+        except (psycopg.Error, PoolClosed) as error:
+            # Also a schema that is not there yet: intake is open while migrations run.
+            raise Transient(StoreReason.unavailable, type(error).__name__) from error
+
+    async def _rows(self, name: str, parameters: dict[str, Any]) -> Sequence[Any]:
+        async with self._answering(self._patience) as connection:
+            cursor = await connection.execute(self._queries[name], parameters)
+            rows: Sequence[Any] = await cursor.fetchall()
+            return rows
+
+    async def known(self, event_ids: Collection[str]) -> frozenset[str]:
+        """See EventStore."""
+        rows = await self._rows("known", {"event_ids": list(event_ids)})
+        return frozenset(row[0] for row in rows)
+
+    async def record(self, event_ids: Collection[str], original: Original) -> frozenset[str]:
+        """See EventStore. Ids go in order: two requests with the same events cannot lock each other."""
+        rows = await self._rows(
+            "record",
+            {
+                "event_ids": sorted(event_ids),
+                "source": original.source,
+                "content_type": original.content_type[:200],
+                "body": original.body,
+                "received_at": original.received_at,
+            },
+        )
+        return frozenset(row[0] for row in rows)
+
+    async def cursor(self, feed: Feed) -> str | None:
+        """See EventStore."""
+        rows = await self._rows("cursor", _of(feed))
+        return rows[0][0] if rows else None
+
+    async def move_cursor(self, feed: Feed, position: str, *, fence: int = 0) -> None:
+        """See EventStore."""
+        parameters = {**_of(feed), "position": position, "fence": fence}
+        if not await self._rows("move_cursor", parameters):
+            raise Permanent(StoreReason.fenced, f"{feed.source} {feed.name}")
+
+    async def forget(self, *, events: timedelta, payloads: timedelta) -> int:
+        """See EventStore."""
+        gone = 0
+        for name, age in (("forget_seen", events), ("forget_payloads", payloads)):
+            while True:
+                async with self._answering(30.0) as connection:
+                    done = await connection.execute(self._queries[name], {"older_than": age})
+                gone += done.rowcount
+                if done.rowcount == 0:
+                    break
+        return gone
+
+
+def _of(feed: Feed) -> dict[str, Any]:
+    return {"source": feed.source, "account_id": feed.account_id, "feed": feed.name}
+
+
+class MemoryEventStore:
+    """The twin for tests; `broken` makes every call fail as an absent database would."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+        self.originals: list[Original] = []
+        self.cursors: dict[Feed, tuple[str, int]] = {}
+        self.broken = False
+
+    def _check(self) -> None:
+        if self.broken:
+            raise Transient(StoreReason.unavailable, "broken on purpose")
+
+    async def known(self, event_ids: Collection[str]) -> frozenset[str]:
+        """See EventStore."""
+        self._check()
+        return frozenset(self.seen & set(event_ids))
+
+    async def record(self, event_ids: Collection[str], original: Original) -> frozenset[str]:
+        """See EventStore."""
+        self._check()
+        new = frozenset(event_ids) - self.seen
+        self.seen |= new
+        self.originals.append(original)
+        return new
+
+    async def cursor(self, feed: Feed) -> str | None:
+        """See EventStore."""
+        self._check()
+        return self.cursors[feed][0] if feed in self.cursors else None
+
+    async def move_cursor(self, feed: Feed, position: str, *, fence: int = 0) -> None:
+        """See EventStore."""
+        self._check()
+        if fence < self.cursors.get(feed, ("", 0))[1]:
+            raise Permanent(StoreReason.fenced, f"{feed.source} {feed.name}")
+        self.cursors[feed] = position, fence
+
+    async def forget(self, *, events: timedelta, payloads: timedelta) -> int:
+        """Nothing ages in memory."""
+        self._check()
+        return 0

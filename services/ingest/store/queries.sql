@@ -1,0 +1,42 @@
+-- name: known
+-- Which of these events were taken in before.
+select event_id from ingest.seen where event_id = any(%(event_ids)s);
+
+-- name: record
+-- Keep the original and the ids of what Kafka has acknowledged. Returns the ids that were new: of two
+-- requests with the same event at the same moment one is told so, the other is not.
+with payload as (
+    insert into ingest.payloads (source, content_type, body, received_at)
+    values (%(source)s, %(content_type)s, %(body)s, %(received_at)s)
+    returning id
+)
+insert into ingest.seen (event_id, payload_id)
+select event_id, payload.id from payload, unnest(%(event_ids)s::text[]) as event_id
+on conflict (event_id) do nothing
+returning event_id;
+
+-- name: cursor
+select position from ingest.cursors
+where source = %(source)s and account_id = %(account_id)s and feed = %(feed)s;
+
+-- name: move_cursor
+-- Refuses (no row) to a holder of an older lease.
+insert into ingest.cursors (source, account_id, feed, position, fence)
+values (%(source)s, %(account_id)s, %(feed)s, %(position)s, %(fence)s)
+on conflict (source, account_id, feed) do update
+set position = excluded.position, fence = excluded.fence, moved_at = clock_timestamp()
+where ingest.cursors.fence <= excluded.fence
+returning position;
+
+-- name: forget_seen
+-- A bounded piece at a time, so that no purge holds locks for long.
+delete from ingest.seen where event_id in (
+    select event_id from ingest.seen
+    where seen_at < clock_timestamp() - %(older_than)s::interval limit 5000
+);
+
+-- name: forget_payloads
+delete from ingest.payloads where id in (
+    select id from ingest.payloads
+    where received_at < clock_timestamp() - %(older_than)s::interval limit 1000
+);
