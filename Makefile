@@ -64,6 +64,12 @@ secrets:  ## Write the secret files that docker-compose.yml mounts; keeps what i
 test: $(VENV)/dev.stamp  ## All tests, on a real Kafka and PostgreSQL
 	$(BIN)/pytest -m "not browser"
 
+DATA_DIR ?= presence-data
+
+.PHONY: demo
+demo: $(VENV)/local.stamp  ## The whole system on this machine, with a story; ONCE=1 ends after it
+	@$(BIN)/presence up --demo --data-dir "$(DATA_DIR)" $(if $(ONCE),--once --json)
+
 .PHONY: clean
 clean:  ## Remove what was installed and cached here
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -27,12 +27,35 @@ STOP_WITHIN = 9.0
 class Service(Protocol):
     """What `run` needs of a service."""
 
-    name: str
-    host: str
-    port: int
-    app: App
-    health: Health
-    workers: Workers
+    @property
+    def name(self) -> str:
+        """For logs."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The address to bind."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """Of the HTTP server."""
+        ...
+
+    @property
+    def app(self) -> App:
+        """What the HTTP server serves."""
+        ...
+
+    @property
+    def health(self) -> Health:
+        """Its checks."""
+        ...
+
+    @property
+    def workers(self) -> Workers:
+        """Its long-running tasks."""
+        ...
 
     async def start(self) -> None:
         """Wait for dependencies, then begin. May take as long as it takes."""
