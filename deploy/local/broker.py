@@ -52,7 +52,8 @@ def answers_metadata(bootstrap: str, *, timeout: float = 5.0) -> bool:
 def identify(bootstrap: str) -> BrokerIdentity:
     """What can truthfully be said of somebody else's broker: the protocol tells no product.
 
-    Apache Kafka in KRaft mode reports a feature `metadata.version`; its level is the version told.
+    For a broker without TLS and passwords. Apache Kafka in KRaft mode reports a feature
+    `metadata.version`; its level is the version told.
     """
     if not answers_metadata(bootstrap, timeout=10.0):
         raise StackError(f"no Kafka answers at {bootstrap}: is PRESENCE_KAFKA right?")

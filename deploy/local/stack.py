@@ -42,7 +42,11 @@ class GivenPostgres:
 
 
 class LocalStack:
-    """Starts what the environment does not already give, under one data directory."""
+    """Starts what the environment does not already give, under one data directory.
+
+    `config` is handed to the services as PRESENCE_CONFIG. `identify_kafka` asks a given Kafka what
+    it is; pass one of your own where it wants TLS or a password.
+    """
 
     def __init__(
         self,
@@ -52,12 +56,14 @@ class LocalStack:
         environment: Mapping[str, str] = os.environ,
         config: Path | None = None,
         durable: bool = True,
+        identify_kafka: Callable[[str], BrokerIdentity] = identify,
     ) -> None:
         self._data_dir = DataDir(data_dir)
         self._warn = warn
         self._given = dict(environment)
         self._config = config
         self._durable = durable
+        self._identify_kafka = identify_kafka
         self._ours: list[Broker | LocalPostgres] = []
         self._kafka: Broker | GivenKafka | None = None
         self._postgres: LocalPostgres | GivenPostgres | None = None
@@ -145,7 +151,7 @@ class LocalStack:
 
     def _start_kafka(self) -> Broker | GivenKafka:
         if bootstrap := self._given.get("PRESENCE_KAFKA"):
-            return GivenKafka(bootstrap, identify(bootstrap))
+            return GivenKafka(bootstrap, self._identify_kafka(bootstrap))
         broker = start_broker(self.home, self._warn)
         self._ours.append(broker)
         return broker

@@ -95,7 +95,7 @@ def start_broker(
         return start_kafka(data_dir / "kafka", port)
     except ToolMissingError as missing:
         stand_in = StandInBroker(data_dir / "stand-in", port=port).start()
-        warn(f"{missing}. {WARNING}")
+        warn(f"{WARNING} Why: {missing}")
         return stand_in
 
 

@@ -15,7 +15,7 @@ from services.contracts.configuration import Configuration
 from services.contracts.events import Notice
 from services.contracts.topics import CLASSIFIED, NOTICES, NOTIFICATIONS, Topic, topic_named
 from services.runtime import configuration, logs
-from services.runtime.asgi import Receive, Router, Scope, Send
+from services.runtime.asgi import App, Receive, Router, Scope, Send
 from services.runtime.broker import create_broker, create_producer, subscribe_batch, wait_until
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.consumption import Consumption
@@ -84,16 +84,20 @@ class ClassifyService:
             consumption=self._consumption,
             clock=self._clock,
         )
-        self.app = Router(_no_lifespan)
-        self.app.route("/health/live", self.health.live)
-        self.app.route("/health/ready", self.health.ready)
-        self.app.route("/metrics", metrics_app(self._registry))
-        self.app.route("/v1/classify", classify_app(classifier))
+        self.app: App = self._routes(classify_app(classifier))
         self._topics = TopicsCheck(
             settings, (NOTIFICATIONS, CLASSIFIED, _dlq(), NOTICES), self._clock
         )
         self.health.add("kafka", self._topics)
         self.health.add("consumer", self._consumer_problem)
+
+    def _routes(self, classify: App) -> Router:
+        router = Router(_no_lifespan)
+        router.route("/health/live", self.health.live)
+        router.route("/health/ready", self.health.ready)
+        router.route("/metrics", metrics_app(self._registry))
+        router.route("/v1/classify", classify)
+        return router
 
     async def start(self) -> None:
         """Wait for Kafka and the topics, then consume; stopped where the limit had tripped."""

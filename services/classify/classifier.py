@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from services.classify.domain.impersonation import Identity
 from services.classify.domain.similarity import signatures
-from services.classify.domain.verdict import Judgement, Read, judge, keep_from
+from services.classify.domain.verdict import Judgement, Read, judge
 from services.classify.engines.port import TextEngine
 from services.classify.reader import Reader
 from services.contracts.configuration import Costs
@@ -29,7 +29,7 @@ class Classifier:
         self._reader = reader
         self._engine = engine
         self._judgement = Judgement(
-            keep_conversation_from=keep_from(costs),
+            costs=costs,
             identities=tuple(identities),
             engine=engine.name,
             model=engine.model,

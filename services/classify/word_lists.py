@@ -25,8 +25,8 @@ class _File(BaseModel):
 
 def _read(content: str) -> WordList:
     file = _File.model_validate(yaml.load(content, Loader=_LOADER))  # noqa: S506 - a safe loader
-    patterns: dict[Meaning, tuple[str, ...]] = {**file.cues, **file.sensitive}
-    return WordList(file.language, file.spaced, patterns)
+    listed: list[tuple[Meaning, tuple[str, ...]]] = [*file.cues.items(), *file.sensitive.items()]
+    return WordList(file.language, file.spaced, dict(listed))
 
 
 @cache

@@ -133,7 +133,7 @@ class _Repository(BaseHTTPRequestHandler):
 def repository() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Repository) as server:
         server.asked = set()  # type: ignore[attr-defined]
-        serving = threading.Thread(target=server.serve_forever)
+        serving = threading.Thread(target=server.serve_forever, args=(0.02,))
         serving.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

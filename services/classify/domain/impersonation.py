@@ -27,7 +27,7 @@ _PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"))
 _SERVICE_WORDS = (
     "help", "helpdesk", "support", "care", "service", "customerservice", "customercare", "team", "official",
     "real", "the", "info", "desk", "hq", "app", "online", "kundenservice", "hilfe", "ayuda", "soporte",
-    "atencion", "clientes", "suporte", "ajuda", "sac", "assistance", "aide", "assistenza", "refund", "refunds",
+    "atencion", "clientes", "suporte", "ajuda", "sac", "assistance", "aide", "assistenza", "refund",
 )  # fmt: skip
 _SHORTEST = 4
 

@@ -1,4 +1,4 @@
-"""Whether a person waits for an answer, and how soon: a question, complaint or plea, not chatter or thanks."""
+"""Whether a person waits for an answer, and how soon: not chatter or thanks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ NOBODY_WAITS = 0.03
 AT_ONCE = 0.97
 """For what is sensitive: somebody looks at it, whatever it says."""
 
+_IDLE = 0.4
+_PRESSING = 0.6
 _MILD = frozenset({Sensitive.legal, Sensitive.press, Sensitive.data_leak, Sensitive.discrimination})
 
 
@@ -24,24 +26,21 @@ class Need(NamedTuple):
     says: tuple[str, ...]
 
 
-def needs_answer(item: Notification, reading: Reading, label: Label) -> Need:
-    """A sum of signs, squeezed into 0..1.
+def waiting(item: Notification, reading: Reading) -> Need:
+    """How likely a person waits behind this, taken that it is a person. A sum of signs.
 
-    In a language without a word list the signs are missing, not the need: such an item waits for a
-    person when it is addressed to the brand, and stands at the middle when it only mentions it.
+    In a language without a word list the signs are missing, not the need: such an item waits.
     """
-    if reading.sensitive and not _broadcast(item):
-        return Need(AT_ONCE, ())
-    if label is not Label.conversation:
-        return Need(NOBODY_WAITS, ())
     if item.kinds and item.kinds <= {Kind.reaction, Kind.follow, Kind.repost}:
         return Need(NOBODY_WAITS, ())
-    odds, says = _start(item, reading)
-    asks = min(max(reading.count(Cue.question), reading.structure.questions), 2)
+    odds = _start(item, reading)
+    says: list[str] = []
+    marks = reading.structure.questions
+    asks = min(max(reading.count(Cue.question), marks), 2)
     complains = min(reading.count(Cue.complaint), 3)
     pleads = min(reading.count(Cue.plea), 2)
-    if asks and (reading.structure.questions or reading.count(Cue.question)):
-        odds += 1.6 if reading.structure.questions else 0.7
+    if asks:
+        odds += 1.6 if marks else 0.7
         says.append("asks a question")
     if complains:
         odds += 1.4 + 0.5 * (complains - 1)
@@ -49,8 +48,8 @@ def needs_answer(item: Notification, reading: Reading, label: Label) -> Need:
     if pleads:
         odds += 0.9 + 0.4 * (pleads - 1)
         says.append("asks for help")
+    wants = asks + complains + pleads
     if reading.count(Cue.thanks):
-        wants = asks + complains + pleads
         odds -= 0.3 if wants else 2.5
         if not wants:
             says.append("thanks or praise, nothing asked")
@@ -60,20 +59,22 @@ def needs_answer(item: Notification, reading: Reading, label: Label) -> Need:
     return Need(1.0 / (1.0 + exp(-odds)), tuple(says))
 
 
-def _start(item: Notification, reading: Reading) -> tuple[float, list[str]]:
-    odds = -0.9
+def _start(item: Notification, reading: Reading) -> float:
     if item.private:
         odds = 0.6
     elif Kind.review in item.kinds:
         odds = 0.2
     elif item.addressed or Kind.reply in item.kinds:
         odds = -0.5
-    if not reading.hits and reading.text.words and len(reading.text.words) > 2:
-        # Nothing listed was found: perhaps the language has no list, perhaps it is a name.
-        odds += 0.6
+    else:
+        odds = -0.9
+        if reading.speaks_of_nobody:
+            odds -= 0.9
+    if not reading.listed and reading.text.words:
+        odds = max(odds, -0.5) + 0.7
     if reading.count(Cue.me) and reading.count(Cue.you):
         odds += 0.3
-    return odds, []
+    return odds
 
 
 def _says_nothing(reading: Reading) -> bool:
@@ -81,18 +82,13 @@ def _says_nothing(reading: Reading) -> bool:
     return letters <= 2 and not reading.structure.questions
 
 
-def _broadcast(item: Notification) -> bool:
-    return bool(item.kinds & {Kind.article, Kind.repost}) or item.automated
-
-
-def urgency(item: Notification, reading: Reading, label: Label, need: float) -> Urgency:
+def urgency(reading: Reading, flags: frozenset[Sensitive], label: Label, need: float) -> Urgency:
     """High: danger, or a matter that cannot wait; low: nobody waits."""
-    flags = reading.sensitive
-    if flags and not _broadcast(item):
+    if flags:
         return Urgency.normal if flags <= _MILD and not reading.count(Cue.urgent) else Urgency.high
-    if label is not Label.conversation or need < 0.4:
+    if label is not Label.conversation or need < _IDLE:
         return Urgency.low
     wants = reading.count(Cue.complaint) + reading.count(Cue.plea) + reading.structure.questions
-    if reading.count(Cue.urgent) and wants and need >= 0.6:
+    if reading.count(Cue.urgent) and wants and need >= _PRESSING:
         return Urgency.high
     return Urgency.normal

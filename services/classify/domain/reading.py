@@ -11,6 +11,7 @@ from services.classify.domain.text import Text
 from services.contracts.events import Sensitive
 
 UNDETERMINED = "und"
+_LONG_ENOUGH = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Reading:
 
     text: Text
     language: str
+    listed: bool
+    """Whether there is a word list for its language: without one, nothing found means nothing."""
     structure: Structure
     hits: tuple[Hit, ...]
     """Cues of the text's own language and of English; sensitive flags of every language."""
@@ -32,9 +35,19 @@ class Reading:
         return next((hit.words for hit in self.hits if hit.meaning is meaning), None)
 
     @property
-    def sensitive(self) -> frozenset[Sensitive]:
+    def flags(self) -> frozenset[Sensitive]:
         """The sensitive flags that any list raises."""
         return frozenset(hit.meaning for hit in self.hits if isinstance(hit.meaning, Sensitive))
+
+    @property
+    def speaks_of_nobody(self) -> bool:
+        """Neither the writer nor a reader occurs, nothing is asked or complained of."""
+        personal = (Cue.me, Cue.you, Cue.question, Cue.plea, Cue.complaint, Cue.thanks)
+        return (
+            self.listed
+            and not self.structure.questions
+            and not any(hit.meaning in personal for hit in self.hits)
+        )
 
 
 def read_with(
@@ -43,11 +56,15 @@ def read_with(
     """Put a reading together from what was found.
 
     Cues count in the text's own language and in English, which people mix in everywhere; in a text of
-    unknown language every list counts. Sensitive flags count from every list: a wrong guess of the
-    language must not hide one.
+    unknown language every list counts. Sensitive flags count from every list, because a wrong guess of
+    the language must not hide one; only words too short to belong to one language must be at home.
     """
-    spoken = {language, "en"} if language in lexicon.languages else lexicon.languages
+    listed = language in lexicon.languages
+    spoken = {language, "en"} if listed else lexicon.languages
     kept = tuple(
-        hit for hit in hits if isinstance(hit.meaning, Sensitive) or hit.language in spoken
+        hit
+        for hit in hits
+        if hit.language in spoken
+        or (isinstance(hit.meaning, Sensitive) and len(hit.words) >= _LONG_ENOUGH)
     )
-    return Reading(text, language, describe(text, kept, links), kept)
+    return Reading(text, language, listed, describe(text, kept, links), kept)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 
 from services.classify.domain.evidence import Evidence, Layer, Shift, gather
 from services.classify.domain.impersonation import Identity, Resemblance, resembles
-from services.classify.domain.need import Need, needs_answer, urgency
+from services.classify.domain.need import AT_ONCE, NOBODY_WAITS, Need, urgency, waiting
 from services.classify.domain.reading import Reading
+from services.classify.domain.sensitive import SAYS, flags_of, is_broadcast
 from services.contracts.configuration import Costs
 from services.contracts.events import (
-    Kind,
     Label,
     Notification,
     Reason,
@@ -26,39 +26,18 @@ _READS_LIKE = {
     Label.spam: "reads like spam",
     Label.news: "reads like news",
 }
-_FLAG_SAYS = {
-    Sensitive.self_harm: "may speak of self-harm",
-    Sensitive.threat: "may be a threat",
-    Sensitive.safety: "may be about a danger",
-    Sensitive.medical: "may be about someone's health",
-    Sensitive.minor: "may be about a child",
-    Sensitive.legal: "may be a legal matter",
-    Sensitive.press: "may come from the press",
-    Sensitive.discrimination: "may be about discrimination",
-    Sensitive.data_leak: "may be about leaked data",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What judging goes by besides the item itself."""
 
-    keep_conversation_from: float
-    """A conversation from this probability on: what costs leave of "unsure means conversation"."""
+    costs: Costs
     identities: tuple[Identity, ...] = ()
     engine: str = "none"
     model: str = "none"
     text_only: bool = False
     """Leave every layer but the text engine out."""
-
-
-def keep_from(costs: Costs) -> float:
-    """From which probability on it is kept as a conversation.
-
-    Calling it spam costs `lost_person` times the chance that it is a person, keeping it costs
-    `extra_card` times the chance that it is not: the two are equal at extra / (extra + lost).
-    """
-    return costs.extra_card / (costs.extra_card + costs.lost_person)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,36 +52,54 @@ class Read:
 
 def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
     """Pure: the same item and scores give the same verdict."""
-    evidence = [] if by.text_only else gather(item, read.reading)
+    reading = read.reading
+    evidence = [] if by.text_only else gather(item, reading)
     scores = _combined(read.scores, evidence)
-    label = decide(scores, by.keep_conversation_from)
-    flags = read.reading.sensitive
-    if flags and not item.kinds & {Kind.article, Kind.repost} and not item.automated:
-        label = Label.conversation
+    need = waiting(item, reading)
+    flags = flags_of(item, reading, likeliest(scores))
+    label = decide(scores, keep_from(by.costs, need.value))
+    if flags and not is_broadcast(item):
+        label, need = Label.conversation, Need(AT_ONCE, need.says)
+    elif label is not Label.conversation:
+        need = Need(NOBODY_WAITS, ())
     alike = resembles(
         item.platform, item.author.id, item.author.handle, item.author.name, by.identities
     )
-    need = needs_answer(item, read.reading, label)
     return Verdict(
         label=label,
         scores=scores,
         needs_answer=round(need.value, 3),
-        urgency=urgency(item, read.reading, label, need.value),
+        urgency=urgency(reading, flags, label, need.value),
         sensitive=flags,
         impersonates=alike.account_id if alike else None,
-        language=read.reading.language,
+        language=reading.language,
         similarity=read.similarity,
         held=item.addressed and label is not Label.conversation,
-        reasons=_reasons(label, scores, read, evidence, need, alike),
+        reasons=_reasons(label, scores, read, evidence, need, flags, alike),
         engine=by.engine,
         model=by.model,
     )
 
 
-def decide(scores: dict[Label, float], keep_from: float) -> Label:
-    """The likelier of spam and news where both it and the costs speak against a conversation."""
+def keep_from(costs: Costs, need: float) -> float:
+    """From which probability on it is kept as a conversation.
+
+    Dropping it costs `lost_person`, times the chance that it is a person, times the chance that the
+    person waits; keeping it costs `extra_card` times the chance that it is no person. Where nobody
+    waits either way the likeliest label is the truest.
+    """
+    return costs.extra_card / (costs.extra_card + costs.lost_person * need)
+
+
+def likeliest(scores: Mapping[Label, float]) -> Label:
+    """The label of the highest score; a conversation where it is level with another."""
+    return max(_LABELS, key=lambda label: scores[label])
+
+
+def decide(scores: Mapping[Label, float], keep: float) -> Label:
+    """The likelier of spam and news where it and the costs both speak against a conversation."""
     other = Label.spam if scores[Label.spam] >= scores[Label.news] else Label.news
-    if scores[Label.conversation] >= min(keep_from, scores[other]):
+    if scores[Label.conversation] >= min(keep, scores[other]):
         return Label.conversation
     return other
 
@@ -128,6 +125,7 @@ def _reasons(
     read: Read,
     evidence: Sequence[Evidence],
     need: Need,
+    flags: frozenset[Sensitive],
     alike: Resemblance | None,
 ) -> tuple[Reason, ...]:
     reading = read.reading
@@ -135,10 +133,10 @@ def _reasons(
         Reason(
             layer=Layer.sensitive,
             name=flag,
-            says=f"{_FLAG_SAYS[flag]}: “{_plain(reading.first(flag))}”",
+            says=f"{SAYS[flag]}: “{_plain(reading.first(flag))}”",
             weight=1.0,
         )
-        for flag in sorted(reading.sensitive)
+        for flag in sorted(flags)
     ]
     if alike:
         found.append(Reason(layer=Layer.metadata, name="look-alike", says=alike.says, weight=1.0))
@@ -155,12 +153,12 @@ def _reasons(
         )
         for one in evidence
     ]
-    likeliest = max(_LABELS, key=lambda one: read.scores[_LABELS.index(one)])
-    share = read.scores[_LABELS.index(likeliest)]
-    says = f"the text {_READS_LIKE[likeliest]} ({share:.0%})"
-    if label is Label.conversation and max(scores, key=lambda one: scores[one]) is not label:
+    looks = likeliest(dict(zip(_LABELS, read.scores, strict=True)))
+    share = read.scores[_LABELS.index(looks)]
+    says = f"the text {_READS_LIKE[looks]} ({share:.0%})"
+    if label is Label.conversation and likeliest(scores) is not label and not flags:
         says += ", not surely enough to leave a person waiting"
-    weight = round(share if likeliest is label else -share, 3)
+    weight = round(share if looks is label else -share, 3)
     found.append(Reason(layer=Layer.text, name="text", says=says, weight=weight))
     return tuple(found)
 

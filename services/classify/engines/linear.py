@@ -128,12 +128,12 @@ class LinearEngine:
     def _score(self, readings: Sequence[Reading]) -> Scores:
         weights = self._weights
         structure = np.array([reading.structure.values for reading in readings])
-        plain = softmax(structure @ weights.structure + weights.structure_bias)
+        plain = softmax(np.asarray(structure @ weights.structure + weights.structure_bias))
         known = np.array([reading.language in self._languages for reading in readings])
         scores = plain
         if known.any():
             at = np.flatnonzero(known)
-            logits = self._word_logits([readings[i] for i in at], structure[at])
+            logits = self._word_logits([readings[i] for i in at.tolist()], structure[at])
             scores = plain.copy()
             scores[at] = (plain[at] + softmax(logits)) / 2
         return softmax(np.log(scores + 1e-9) / self._temperature)

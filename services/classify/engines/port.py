@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class TextEngine(Protocol):
         """One row a reading."""
 
 
-def softmax(logits: NDArray[np.float64]) -> Scores:
+def softmax(logits: NDArray[np.floating[Any]]) -> Scores:
     """Probabilities of log-odds, row by row."""
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Labelled text: one JSON object a line, `{text, label, source, group, lang}` and fields of a notification."""
+"""Labelled text: one JSON object a line, `{text, label, source, …}`."""
 
 from __future__ import annotations
 

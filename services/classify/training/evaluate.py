@@ -10,7 +10,7 @@ import numpy as np
 
 from services.classify.bare import as_notification
 from services.classify.classifier import Classifier
-from services.classify.domain.verdict import decide
+from services.classify.domain.verdict import likeliest
 from services.classify.engines.port import LABELS
 from services.classify.training.corpus import NOT_SPAM, Row
 from services.classify.training.measures import (
@@ -35,7 +35,7 @@ class Judged:
     @property
     def likeliest(self) -> Label:
         """The label of the highest score, before costs and overrides."""
-        return decide(dict(self.verdict.scores), 1.0)
+        return likeliest(self.verdict.scores)
 
     def as_json(self) -> dict[str, Any]:
         """A line of `--predictions`."""

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.classify.domain.reading import Reading
+from services.classify.domain.reading import UNDETERMINED, Reading
 from services.classify.engines.linear import LinearEngine, Weights
 from services.classify.engines.ngrams import count
-from services.classify.engines.port import LABELS, Scores
+from services.classify.engines.port import LABELS
 from services.classify.reader import Reader
 from services.classify.training.augment import varied
 from services.classify.training.corpus import Row
@@ -32,9 +32,9 @@ class Recipe:
     bits: int = 17
     variants: int = 2
     """How many varied copies of each row are learned."""
-    at_most: int = 2_000
+    at_most: int = 1_200
     """So many rows of one (source, label) at most."""
-    words_strength: float = 3.0
+    words_strength: float = 2.0
     """Inverse regularisation of the head that sees n-grams; small means simple."""
     structure_strength: float = 0.3
     enough: int = 25
@@ -101,7 +101,7 @@ def known_languages(examples: Sequence[Example], enough: int) -> tuple[str, ...]
     return tuple(
         sorted(
             language
-            for language in languages
+            for language in languages - {UNDETERMINED}
             if all(seen[language, label] >= enough for label in range(len(LABELS)))
         )
     )
@@ -154,8 +154,3 @@ def _logistic(
         raise MissingExtra("training needs scikit-learn: pip install 'presence[train]'") from error
     model = LogisticRegression(C=strength, max_iter=300, tol=1e-3, random_state=seed)
     return model.fit(features, target, sample_weight=weight)
-
-
-def scores_of(learned: Learned, readings: Sequence[Reading]) -> Scores:
-    """What the served engine says of these."""
-    return learned.engine().score(readings)
