@@ -8,9 +8,10 @@ from services.contracts.configuration import Configuration
 from services.contracts.topics import INTAKE_DLQ, NOTICES, NOTIFICATIONS
 from services.ingest.collector import Collector
 from services.ingest.intake import Intake
+from services.ingest.listener import Listener
 from services.ingest.metrics import Metrics
 from services.ingest.replay_mark import key_of
-from services.ingest.sources.registry import build_sources
+from services.ingest.sources.registry import PULLED, build_pulled, build_sources
 from services.ingest.store.event_store import PostgresEventStore
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
@@ -54,7 +55,7 @@ class Ingest:
         registry = create_registry()
         metrics = Metrics(registry)
         sources = build_sources(configuration, secret, settings.link_secret)
-        metrics.initialise(sources)
+        metrics.initialise({*sources, *PULLED})
         self._pool = create_pool(self._url, name="ingest")
         self._store = PostgresEventStore(self._pool)
         self._producer = create_producer(settings, service="ingest")
@@ -69,6 +70,10 @@ class Ingest:
             tolerance=configuration.ingest.signature_age,
             replay_key=key_of(link_secret.get_secret_value().encode()) if link_secret else None,
         )
+        self._listeners = [
+            Listener(source, collector, self._store, self._producer, metrics, self._clock)
+            for source in build_pulled(configuration, secret, self._clock)
+        ]
         router = Router(lifespan=_no_lifespan)
         router.route("/webhooks/", intake)
         router.route("/health/live", self.health.live)
@@ -87,6 +92,8 @@ class Ingest:
         await self._store.migrate()
         await wait_until(self._kafka_answers, clock=self._clock, says="Kafka and its topics")
         self.workers.start("forget", self._forget())
+        for listener in self._listeners:
+            self.workers.start("listener", listener.run())
 
     async def stop(self) -> None:
         """Deliver what is queued and close."""

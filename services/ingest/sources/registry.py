@@ -22,17 +22,21 @@ from services.contracts.configuration import (
 from services.ingest.domain.accounts import OwnAccount, own_accounts
 from services.ingest.replay_mark import key_of
 from services.ingest.sources.mastodon import MastodonReplay
+from services.ingest.sources.mastodon_api import MastodonAccountFeed
 from services.ingest.sources.meta import MetaApp, MetaSource, account_key
+from services.ingest.sources.pulled import PulledSource
 from services.ingest.sources.replay import NotificationReplay
 from services.ingest.sources.source import Source
 from services.ingest.sources.webhook import StandardSignature, WebhookSource
 from services.ingest.sources.x import XSource
+from services.runtime.clock import Clock
 from services.runtime.errors import WrongConfiguration
 
 Secrets = Callable[[str], SecretStr]
 """The secret in an environment variable; raises WrongConfiguration where it is not set."""
 Owned = dict[tuple[str, str], OwnAccount]
 
+PULLED = frozenset({MastodonAccountFeed.name})
 RESERVED = frozenset({"x", "meta", "mastodon", "replay"})
 
 
@@ -131,3 +135,17 @@ def build_sources(
         everybody = {f"{platform}:{id_}": one for (platform, id_), one in owned.items()}
         found["replay"] = NotificationReplay(signature, everybody)
     return found
+
+
+def build_pulled(
+    configuration: Configuration, secrets: Secrets, clock: Clock
+) -> list[PulledSource]:
+    """Every source that we listen to. Makes no connection."""
+    owned = own_accounts(configuration)
+    return [
+        MastodonAccountFeed(
+            owned["mastodon", one.id], one.settings, secrets(one.settings.access_token), clock
+        )
+        for one in configuration.accounts
+        if isinstance(one, MastodonAccount)
+    ]

@@ -1,0 +1,98 @@
+"""The anatomy of a source that is listened to: feeds that are read forward, and a stream of what happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from services.contracts.base import StrEnum
+from services.ingest.domain.accounts import OwnAccount
+from services.ingest.domain.item import Receipt
+from services.ingest.domain.outcome import Parsed
+
+
+class PullReason(StrEnum):
+    """Why a pulled source could not be read. Bounded: logs and notices use it."""
+
+    unreachable = "unreachable"
+    timeout = "timeout"
+    disconnected = "disconnected"
+    server_error = "server_error"
+    rate_limited = "rate_limited"
+    credentials = "credentials"
+    """The token is refused: only a person can mend that."""
+    wrong_account = "wrong_account"
+    """The token is another account's than presence.yaml says."""
+    unexpected = "unexpected"
+    """An answer that is none of the platform's documented ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One native event: its name, its payload, and its bytes for the store."""
+
+    name: str
+    payload: Any
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a feed, oldest first; `position` is where the next one begins. Empty: the end."""
+
+    events: Sequence[Event]
+    position: str | None
+    body: bytes
+
+
+class PulledSource(Protocol):
+    """A platform that we listen to, for one account.
+
+    Every method raises Transient (with `retry_after` where the platform asked for it) or Permanent.
+    """
+
+    @property
+    def name(self) -> str:
+        """The `source` label."""
+        ...
+
+    @property
+    def account(self) -> OwnAccount:
+        """Whose ears these are."""
+        ...
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        """In the order in which a gap is filled: the brand's own items first."""
+        ...
+
+    @property
+    def backfill_limit(self) -> int:
+        """At most so many events of one feed are read after a gap."""
+        ...
+
+    async def identify(self) -> None:
+        """Check the credential. Raises Permanent where it is refused or another account's."""
+        ...
+
+    def stream(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Connected when entered; iterates until the connection ends (then raises Transient)."""
+        ...
+
+    async def page(self, feed: str, after: str | None) -> Page:
+        """What follows `after`; the newest page where `after` is None."""
+        ...
+
+    async def parse(self, event: Event, receipt: Receipt) -> Parsed:
+        """What it means; may ask the platform for the thread's root."""
+        ...
+
+    def asks_to_refetch(self, event: Event) -> bool:
+        """Whether the event only says that the feeds have changed."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections."""
+        ...
