@@ -14,7 +14,11 @@ from services.runtime.errors import PresenceError, WrongConfiguration
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "up": ("services.cli.up", "up", "The whole system on this machine; --demo shows it at work."),
     "ingest": ("services.cli.run", "ingest", "Run the ingest service."),
-    "classify": ("services.cli.run", "classify", "Run the classify service, or judge one --text."),
+    "classify": (
+        "services.cli.classifier",
+        "classify_service",
+        "Run the classify service, or judge one --text.",
+    ),
     "alert": ("services.cli.run", "alert", "Run the alert service."),
     "replay": ("services.cli.replay", "replay", "Send recorded payloads through the real intake."),
     "topics": ("services.cli.topics", "topics", "Create the Kafka topics, or compare them."),

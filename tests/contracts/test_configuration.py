@@ -89,9 +89,11 @@ class _DatesAsText(yaml.SafeLoader):
     pass
 
 
-_DatesAsText.add_constructor(
-    "tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node)
-)
+def _as_text(loader: _DatesAsText, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+_DatesAsText.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
 
 
 def _key_paths(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
