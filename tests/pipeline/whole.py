@@ -7,7 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from string import Template
 from types import TracebackType
@@ -24,6 +25,7 @@ from deploy.local.chat.app import ChatSettings, create_app, people_and_channels
 from deploy.local.chat.server import ChatServer
 from deploy.local.chat.workspace import Message
 from deploy.local.demo import accounting
+from deploy.local.errors import StackError
 from deploy.local.system import LocalSystem
 from services.runtime import configuration
 from tests.pipeline.platforms import META_SECRET, X_SECRET, Payload
@@ -199,6 +201,24 @@ class Whole:
     def kill(self, service: str) -> None:
         """kill -9; the supervisor starts it again."""
         os.kill(self.system.supervisor.pid(service), signal.SIGKILL)
+
+    @contextmanager
+    def kept_down(self, service: str) -> Iterator[None]:
+        """Dead for as long as the block runs: killed again whenever the supervisor has started it."""
+        over = threading.Event()
+
+        def keep_killing() -> None:
+            while not over.wait(0.05):
+                with suppress(ProcessLookupError, StackError):
+                    self.kill(service)
+
+        thread = threading.Thread(target=keep_killing, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def ready(self) -> None:
         """Until all three are ready again."""

@@ -154,18 +154,24 @@ select (select count(*) from alert.inbox where folded_at is null and failed is n
 """
 
 
+_READERS = {"presence-classify": NOTIFICATIONS, "presence-alert": CLASSIFIED}
+
+
+def unread(stack: LocalStack, group: str) -> int:
+    """Records that a group has still to read and commit."""
+    topic = _READERS[group].name
+    consumer = Consumer({"bootstrap.servers": stack.kafka.bootstrap, "group.id": group})
+    with closing(consumer):
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        committed = consumer.committed(
+            [TopicPartition(topic, one) for one in partitions], timeout=10
+        )
+        ends = (consumer.get_watermark_offsets(place, timeout=10)[1] for place in committed)
+        return sum(end - max(place.offset, 0) for place, end in zip(committed, ends, strict=True))
+
+
 def _lag(stack: LocalStack) -> int:
-    """Records that classify and alert have still to read."""
-    behind = 0
-    for group, topic in (("presence-classify", NOTIFICATIONS), ("presence-alert", CLASSIFIED)):
-        consumer = Consumer({"bootstrap.servers": stack.kafka.bootstrap, "group.id": group})
-        with closing(consumer):
-            partitions = consumer.list_topics(topic.name, timeout=10).topics[topic.name].partitions
-            places = [TopicPartition(topic.name, partition) for partition in partitions]
-            for place in consumer.committed(places, timeout=10):
-                _, end = consumer.get_watermark_offsets(place, timeout=10)
-                behind += end - max(place.offset, 0)
-    return behind
+    return sum(unread(stack, group) for group in _READERS)
 
 
 def wait_until_settled(stack: LocalStack, *, within: float) -> bool:
