@@ -14,6 +14,10 @@ HORIZON = timedelta(days=370)
 """How far ahead opening hours are looked for: beyond a year of holidays there are none."""
 
 
+LONGEST_SPAN = 8 * 86_400
+"""Seconds after which hours that never close are cut into several spans that touch."""
+
+
 class Span(NamedTuple):
     """`[begin, end)`, both in UTC."""
 
@@ -70,8 +74,10 @@ def weekly_spans(
                 pending = span
             else:
                 pending = Span(pending.begin, max(pending.end, span.end))
-        # A joined span is let go once nothing of the next day can touch it.
-        if pending is not None and pending.end < instant(zone, day + DAY, time(0)):
+        # A joined span is let go once nothing of the next day can touch it, or (always open) weekly.
+        if pending is not None and (
+            pending.end < instant(zone, day + DAY, time(0)) or pending.seconds > LONGEST_SPAN
+        ):
             if pending.end > begin:
                 yield pending
             pending = None
