@@ -39,6 +39,8 @@ class Reached:
     """Person ids to page, in order."""
     channels: tuple[str, ...]
     """Destinations to tell."""
+    merged: tuple[str, ...] = ()
+    """People who were paged for it minutes ago and are not paged again."""
     closed: bool = False
     """Every rota that was asked keeps closed hours: nobody is missing."""
     end_of_chain: bool = False
@@ -46,7 +48,7 @@ class Reached:
     @property
     def nobody(self) -> bool:
         """Whether the step reaches nobody at all."""
-        return not self.people and not self.channels
+        return not self.people and not self.channels and not self.merged
 
 
 def budget_due(policy: Policy, hours: Hours | None, opened_at: datetime) -> datetime:
@@ -117,6 +119,7 @@ def reached(
         step,
         tuple(fresh),
         tuple(dict.fromkeys(channels)),
+        merged=tuple(person for person in dict.fromkeys(people) if person in recent),
         closed=closed and not people,
         end_of_chain=beyond,
     )
