@@ -32,14 +32,14 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """While it lasts, only sensitive items open an episode in the thread."""
+    """After `begin` and up to `end`, only sensitive items open an episode in the thread."""
 
     begin: datetime
     end: datetime
 
     def covers(self, item: Item) -> bool:
         """Whether this item stays silent."""
-        return not item.sensitive and self.begin <= item.source_time < self.end
+        return not item.sensitive and self.begin < item.source_time <= self.end
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,8 @@ class PostgresEpisodes:
     def _after(self, writing: Writing) -> None:
         for record in writing.measured:
             self._metrics.ended(record)
+        for before, to in writing.corrected:
+            self._metrics.corrected(before, to)
         self._changed()
 
     async def _claim(
@@ -308,7 +310,7 @@ class PostgresEpisodes:
             reason=reason,
         )
         writing.announce(f"correction:{act_id}", topics.CORRECTIONS, item.id, correction)
-        self._metrics.corrected(before, to)
+        writing.corrected.append((before, to))
 
     async def _refold(self, connection: Connection, held: Held, writing: Writing) -> None:
         """Read the conversation again, with the act, and let the fold decide."""

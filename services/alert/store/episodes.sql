@@ -39,8 +39,10 @@ insert into alert.closes (conversation, by, at, reason, anchor)
 values (%(conversation)s, %(by)s, %(at)s, %(reason)s, %(anchor)s)
 
 -- name: mute_add
+-- Never over what was there already, even where a platform's clock runs ahead of ours.
 insert into alert.mutes (thread, begin_at, end_at, by)
-values (%(thread)s, %(begin_at)s, %(end_at)s, %(by)s)
+select %(thread)s, greatest(%(begin_at)s, max(source_time)), %(end_at)s, %(by)s
+from alert.items where thread = %(thread)s
 
 -- name: relabel_add
 insert into alert.relabels (id, item_id, from_label, to_label, by, at, anchor, reason)

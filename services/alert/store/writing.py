@@ -15,7 +15,7 @@ from services.alert.store.rows import as_json, rank, record_row
 from services.alert.store.sql import FOLD, Connection
 from services.contracts import topics
 from services.contracts.base import Contract
-from services.contracts.events import EpisodeChange, EpisodeEvent
+from services.contracts.events import EpisodeChange, EpisodeEvent, Label
 
 HISTORY_TOLD = (
     "Older messages arrived: they are in the list of open episodes, and nobody was paged."
@@ -24,11 +24,13 @@ HISTORY_TOLD = (
 
 @dataclass(slots=True)
 class Writing:
-    """Gathers within one transaction. `measured` is for the metrics, after the commit."""
+    """Gathers within one transaction. `measured` and `corrected` are for the metrics, after the commit."""
 
     now: datetime
     records: dict[str, Record] = field(default_factory=dict)
     measured: list[Record] = field(default_factory=list)
+    corrected: list[tuple[Label, Label]] = field(default_factory=list)
+    """Labels that a person changed, from and to."""
     opened: int = 0
     _outbox: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
     _timers: dict[str, dict[str, Any] | None] = field(default_factory=dict)
