@@ -12,12 +12,12 @@ def business_seconds(hours: Hours | None, begin: datetime, end: datetime) -> flo
     """Seconds of `[begin, end)` within business hours; None where none are configured, never 0."""
     if hours is None:
         return None
-    total = 0.0
+    total = timedelta()
     for span in open_spans(hours, begin):
         if span.begin >= end:
             break
-        total += (min(span.end, end) - max(span.begin, begin)).total_seconds()
-    return total
+        total += min(span.end, end) - max(span.begin, begin)
+    return total.total_seconds()
 
 
 def due_at(hours: Hours | None, begin: datetime, budget: timedelta) -> datetime:

@@ -206,7 +206,7 @@ select platform, account_id, first_seen_at, caught_up_at from alert.accounts
 
 -- name: account_caught_up
 update alert.accounts set caught_up_at = greatest(caught_up_at, %(at)s::timestamptz)
-where platform = %(platform)s and account_id = %(account)s
+where account_id = %(account)s
 
 -- name: episodes_put
 insert into alert.episodes (

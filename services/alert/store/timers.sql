@@ -37,7 +37,7 @@ select first_seen_at from alert.accounts where platform = %(platform)s and accou
 -- The source has caught up: what waited for its answers waits no longer.
 update alert.timers t set due_at = alert.now(), backfill = false
 from alert.episodes e
-where e.id = t.episode and t.backfill and e.platform = %(platform)s and e.account_id = %(account)s
+where e.id = t.episode and t.backfill and e.account_id = %(account)s
 
 -- name: timers_missing
 -- What the auditor looks for: somebody waits, may be paged, and no timer will ever fire.
