@@ -113,7 +113,7 @@ def _event(message: Message) -> RawEvent | str:
         message.topic() or "",
         message.partition() or 0,
         message.offset() or 0,
-        key.encode() if isinstance(key, str) else key,
+        key,
     )
 
 

@@ -105,6 +105,8 @@ class IntakeProgress:
         self._clock = clock
         self._waiting: Waiting | None = None
         self._newest: datetime | None = None
+        self.may_page = False
+        """As of the last look; False until the first."""
 
     async def begin(self) -> None:
         """After a start: wait until intake has passed the end of now."""
@@ -117,6 +119,11 @@ class IntakeProgress:
 
     async def permission(self) -> Permission:
         """Whether to page now. Asks Kafka only when a lag begins."""
+        allowed = await self._look()
+        self.may_page = allowed.page
+        return allowed
+
+    async def _look(self) -> Permission:
         now = self._clock.now()
         if self._waiting is None and lags(self._newest, self._consumption.behind, now):
             log.warning("intake lags: paging waits until it has caught up")

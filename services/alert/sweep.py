@@ -7,10 +7,10 @@ that is lost costs a second, never a card. A database or broker that is away is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 import psycopg
 from confluent_kafka import Message
@@ -89,7 +89,7 @@ class Sweep:
         self._clock = clock
         self._wake = wake
 
-    def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
+    def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """By name, for Workers."""
         return {
             "fold": lambda: self._every(1.0, self.fold, self._wake.fold),

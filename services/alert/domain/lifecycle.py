@@ -31,6 +31,9 @@ from services.contracts.events import (
 BACKFILL_WAIT = timedelta(minutes=2)
 """At most so long does backfilled inbound wait for the brand's own backfilled items."""
 
+BACKFILL_GRACE = timedelta(seconds=5)
+"""Between the source's word that it has caught up and our trust that all of it was folded."""
+
 
 class Shows(StrEnum):
     """How an episode comes before people."""
@@ -411,7 +414,8 @@ def _waits_for_backfill(record: Record, context: Context) -> datetime | None:
     asked = [context.items[opener] for opener in record.folded.openers]
     if any(item.origin is not Origin.backfill for item in asked):
         return None
+    caught_up = context.caught_up_at
+    if caught_up is not None and caught_up >= max(item.received_at for item in asked):
+        return caught_up + BACKFILL_GRACE
     stored = max(context.stored_at.get(item.id, context.now) for item in asked)
-    if context.caught_up_at is not None and context.caught_up_at >= stored:
-        return None
     return stored + BACKFILL_WAIT

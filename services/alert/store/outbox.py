@@ -33,8 +33,14 @@ class PostgresOutbox:
     """Leases rows, hands them out with the card as it is now, and records what became of them."""
 
     def __init__(
-        self, pool: Pool, configuration: Callable[[], Configuration], metrics: AlertMetrics
+        self,
+        pool: Pool,
+        configuration: Callable[[], Configuration],
+        metrics: AlertMetrics,
+        may_page: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`may_page`: whether enough is known to wake somebody; until then pages stay where they are."""
+        self._may_page = may_page
         self._pool = pool
         self._configuration = configuration
         self._metrics = metrics
@@ -48,6 +54,7 @@ class PostgresOutbox:
                 "outbox_take",
                 destination=destination,
                 limit=limit,
+                pages=self._may_page(),
                 lease=LEASE.total_seconds(),
             )
             if not rows:

@@ -15,7 +15,7 @@ with chosen as (
     where o.state in ('pending', 'leased') and o.due_at <= alert.now()
       and (o.lease_until is null or o.lease_until < alert.now())
       and (%(destination)s::text is null or o.destination = %(destination)s)
-      and (o.purpose <> 'page' or e.state = 'open')
+      and (o.purpose <> 'page' or (%(pages)s and e.state = 'open'))
       -- A new message goes beneath its card, so the card comes first.
       and (o.purpose <> 'thread' or exists (
             select from alert.cards c

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from services.alert.domain.lifecycle import BACKFILL_GRACE
 from services.alert.store.sql import run
 from services.runtime.postgres import Pool
 
@@ -20,4 +21,9 @@ class Sources:
             return
         async with self._pool.connection() as connection, connection.transaction():
             await run(connection, "account_caught_up", account=account_id, at=at)
-            await run(connection, "timers_release_backfill", account=account_id)
+            await run(
+                connection,
+                "timers_release_backfill",
+                account=account_id,
+                grace=BACKFILL_GRACE.total_seconds(),
+            )

@@ -35,7 +35,8 @@ select first_seen_at from alert.accounts where platform = %(platform)s and accou
 
 -- name: timers_release_backfill
 -- The source has caught up: what waited for its answers waits no longer.
-update alert.timers t set due_at = alert.now(), backfill = false
+update alert.timers t
+set due_at = least(t.due_at, alert.now() + make_interval(secs => %(grace)s)), backfill = false
 from alert.episodes e
 where e.id = t.episode and t.backfill and e.account_id = %(account)s
 
