@@ -1,0 +1,320 @@
+"""Wires alert: the one place where its parts meet. No client and no connection at import."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from psycopg import OperationalError
+from pydantic import Field, SecretStr
+
+from services.alert.chat.destinations import open_destinations, open_pipelines
+from services.alert.chat.links import Links
+from services.alert.chat.metrics import DeliveryMetrics
+from services.alert.chat.slack import SlackDestination
+from services.alert.chat.slack_interactions import SlackInteractions
+from services.alert.console.app import create_app
+from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler
+from services.alert.intake import IntakeProgress, TopicEnds
+from services.alert.metrics import AlertMetrics
+from services.alert.ports import PersonRef
+from services.alert.store import configurations
+from services.alert.store.acts import PostgresEpisodes
+from services.alert.store.announcements import Announcements
+from services.alert.store.escalating import Escalating
+from services.alert.store.figures import Figures
+from services.alert.store.folding import Folding
+from services.alert.store.inbox import Inbox
+from services.alert.store.outbox import PostgresOutbox
+from services.alert.store.sources import Sources
+from services.alert.sweep import Sweep, WakeUps
+from services.contracts.configuration import Configuration
+from services.contracts.configuration import SlackDestination as SlackSection
+from services.contracts.events import Notice
+from services.contracts.topics import CLASSIFIED, CORRECTIONS, EPISODES, NOTICES, topic_named
+from services.runtime import configuration as presence_yaml
+from services.runtime import logs
+from services.runtime.asgi import App, Router
+from services.runtime.broker import create_broker, create_producer, subscribe_batch, wait_until
+from services.runtime.clock import Clock, SystemClock
+from services.runtime.configuration import LoadedConfiguration
+from services.runtime.consumption import Consumption
+from services.runtime.dead_letter_limit import DeadLetterGuard, is_tripped
+from services.runtime.errors import WrongConfiguration
+from services.runtime.health import Health, TopicsCheck
+from services.runtime.metrics import create_registry, dead_letters_counter, metrics_app
+from services.runtime.postgres import answers, create_pool, migrate
+from services.runtime.process import Workers
+from services.runtime.producer import KafkaProducer, Record
+from services.runtime.settings import ServiceSettings, load, optional_secret, secret
+
+log = logs.get_logger(__name__)
+
+GROUP = "presence-alert"
+NOTICES_GROUP = "presence-alert-notices"
+LOOK_FOR_A_RESUME = 3.0
+"""Seconds between looks at presence.notices while the line is stopped."""
+LOOK_FOR_A_VERSION = 5.0
+"""Seconds between looks at the active configuration: another replica may have stored a newer one."""
+
+
+class AlertSettings(ServiceSettings):
+    """What alert reads from the environment, beside the secrets that presence.yaml names."""
+
+    database_url: SecretStr
+    """PostgreSQL, as postgresql://user:password@host/name"""
+    public_url: str = Field(min_length=1)
+    """Where people reach alert's pages: links in cards begin with it."""
+    link_secret: SecretStr
+    """Signs those links; at least 32 characters."""
+    alert_port: int = Field(8003, ge=0, le=65_535)
+
+
+class AlertService:
+    """What `services.runtime.process.run` runs."""
+
+    name = SERVICE
+
+    def __init__(
+        self, settings: AlertSettings, loaded: LoadedConfiguration, clock: Clock | None = None
+    ) -> None:
+        self.host, self.port = settings.host, settings.alert_port
+        self.health = Health()
+        self.workers = Workers()
+        self._settings = settings
+        self._loaded = loaded
+        self._configuration = loaded.configuration
+        self._clock = clock or SystemClock()
+        self._url = settings.database_url.get_secret_value()
+        self._registry = create_registry()
+        self._metrics = AlertMetrics(self._registry, self._configuration)
+        self._dead_letters = dead_letters_counter(self._registry)
+        self._consumption = Consumption()
+        self._pool = create_pool(self._url, name=SERVICE, max_size=12)
+        self._producer = create_producer(settings, service=SERVICE)
+        self._broker = create_broker(
+            settings, service=SERVICE, registry=self._registry, consumption=self._consumption
+        )
+        self._ends = TopicEnds(settings, CLASSIFIED, GROUP)
+        self._wake = WakeUps()
+        self._intake: IntakeProgress | None = None
+        self._outbox = PostgresOutbox(self._pool, self.active, self._metrics, self._may_page)
+        self._episodes = PostgresEpisodes(
+            self._pool, self.active, self._metrics, self._wake.changed
+        )
+        self._links = _links(settings, self._clock)
+        self._channels = open_destinations(
+            self._configuration, secret=secret, links=self._links, clock=self._clock
+        )
+        self._pipelines = open_pipelines(
+            self._channels,
+            self._outbox,
+            clock=self._clock,
+            metrics=DeliveryMetrics(self._registry, self._channels),
+        )
+        self._wake.deliveries = [pipeline.wake for pipeline in self._pipelines]
+        self.app: App = self._routes()
+        dlq = topic_named(CLASSIFIED.dlq)
+        self._topics = TopicsCheck(
+            settings, (CLASSIFIED, dlq, NOTICES, CORRECTIONS, EPISODES), self._clock
+        )
+        self.health.add("kafka", self._topics)
+        self.health.add("postgres", self._database_problem)
+        self.health.add("consumer", self._consumer_problem)
+
+    def active(self) -> Configuration:
+        """The configuration in force."""
+        return self._configuration
+
+    def _may_page(self) -> bool:
+        return self._intake is not None and self._intake.may_page
+
+    def _routes(self) -> Router:
+        slack = [
+            channel.destination
+            for channel in self._channels.values()
+            if isinstance(channel.destination, SlackDestination)
+        ]
+        console = create_app(
+            episodes=self._episodes,
+            configuration=self.active,
+            links=self._links,
+            interactions=SlackInteractions(self._episodes, self.active, slack, self._clock)
+            if slack
+            else None,
+            slack_signing_secrets=_signing_secrets(self._configuration),
+            send_sign_in=partial(_send_sign_in, slack[0], self.active) if slack else None,
+            api_token=optional_secret("PRESENCE_API_TOKEN"),
+            clock=self._clock,
+        )
+        router = Router(lifespan=_no_lifespan, fallback=console)
+        router.route("/health/live", self.health.live)
+        router.route("/health/ready", self.health.ready)
+        router.route("/metrics", metrics_app(self._registry))
+        return router
+
+    async def start(self) -> None:
+        """Wait for PostgreSQL and Kafka; rewind where the group is ahead; consume; sweep."""
+        await wait_until(self._database_answers, clock=self._clock, says="PostgreSQL")
+        await self._pool.open()
+        await migrate(self._pool, "alert", "services.alert.store.migrations")
+        active = await configurations.store(self._pool, self._loaded)
+        log.info("configuration in force", version=active.version)
+        await wait_until(self._kafka_answers, clock=self._clock, says="Kafka and its topics")
+        self._producer.start()
+        cluster = await asyncio.to_thread(self._ends.cluster)
+        inbox = Inbox(self._pool, cluster)
+        recorded = await inbox.progress(CLASSIFIED.name)
+        await asyncio.to_thread(self._ends.rewind, recorded)
+        intake = IntakeProgress(self._ends, inbox, CLASSIFIED, self._consumption, self._clock)
+        await intake.begin()
+        self._intake = intake
+        self._subscribe(inbox, intake)
+        if await asyncio.to_thread(is_tripped, self._settings, SERVICE):
+            self._consumption.stop_line(
+                "alert is stopped by its dead-letter limit: `presence dlq resume alert`"
+            )
+        self._start_workers(inbox, intake)
+        await self._broker.start()
+
+    def _subscribe(self, inbox: Inbox, intake: IntakeProgress) -> None:
+        def arrived(newest: datetime) -> None:
+            intake.handled(newest)
+            self._wake.fold.set()
+
+        guard = DeadLetterGuard(
+            service=SERVICE,
+            topic=CLASSIFIED,
+            consumption=self._consumption,
+            announce=partial(_announce, self._producer),
+        )
+        handler = InboxHandler(
+            inbox,
+            self._producer,
+            guard,
+            self._dead_letters,
+            self._clock,
+            arrived=arrived,
+        )
+        subscribe_batch(
+            self._broker,
+            CLASSIFIED,
+            handler,
+            group=GROUP,
+            consumption=self._consumption,
+            clock=self._clock,
+        )
+        notices = NoticeHandler(Sources(self._pool), changed=self._wake.changed)
+        subscribe_batch(
+            self._broker,
+            NOTICES,
+            notices,
+            group=NOTICES_GROUP,
+            consumption=Consumption(),
+            clock=self._clock,
+        )
+
+    def _start_workers(self, inbox: Inbox, intake: IntakeProgress) -> None:
+        sweep = Sweep(
+            folding=Folding(self._pool, self.active),
+            escalating=Escalating(self._pool, self.active, self._metrics),
+            announcements=Announcements(self._pool, self._producer),
+            figures=Figures(self._pool, self._metrics),
+            inbox=inbox,
+            intake=intake,
+            producer=self._producer,
+            metrics=self._metrics,
+            dead_letters=self._dead_letters,
+            configuration=self.active,
+            clock=self._clock,
+            wake=self._wake,
+        )
+        for name, loop in sweep.loops().items():
+            self.workers.start(name, loop())
+        for pipeline in self._pipelines:
+            self.workers.start(f"deliver to {pipeline.destination.id}", pipeline.run())
+        self.workers.start("resume", self._watch_for_a_resume())
+        self.workers.start("configuration", self._watch_for_a_version())
+
+    async def stop(self) -> None:
+        """The batch in hand is finished and committed; then everything closes."""
+        await self._broker.stop()
+        await self._producer.close()
+        for channel in self._channels.values():
+            await channel.destination.close()
+        await self._pool.close()
+
+    async def _database_answers(self) -> bool:
+        return await answers(self._url)
+
+    async def _kafka_answers(self) -> bool:
+        return await self._topics() is None
+
+    async def _database_problem(self) -> str | None:
+        return None if await answers(self._url) else "PostgreSQL does not answer"
+
+    async def _consumer_problem(self) -> str | None:
+        return self._consumption.problem()
+
+    async def _watch_for_a_resume(self) -> None:
+        while True:
+            await self._clock.sleep(LOOK_FOR_A_RESUME)
+            if self._consumption.stopped is None:
+                continue
+            if not await asyncio.to_thread(is_tripped, self._settings, SERVICE):
+                log.info("resumed by a person: one record is probed first")
+                self._consumption.resume_line()
+
+    async def _watch_for_a_version(self) -> None:
+        """Use what another replica stored as the active version."""
+        while True:
+            await self._clock.sleep(LOOK_FOR_A_VERSION)
+            try:
+                active = await configurations.active(self._pool)
+            except OperationalError as error:
+                log.warning("the active configuration could not be read", error=str(error))
+                continue
+            if active is not None and active.configuration != self._configuration:
+                log.info("another configuration is in force", version=active.version)
+                self._configuration = active.configuration
+
+
+def _links(settings: AlertSettings, clock: Clock) -> Links:
+    try:
+        return Links(settings.public_url, settings.link_secret, clock)
+    except ValueError as error:
+        raise WrongConfiguration(str(error)) from None
+
+
+def _signing_secrets(configuration: Configuration) -> tuple[SecretStr, ...]:
+    names = [
+        section.signing_secret
+        for section in configuration.destinations
+        if isinstance(section, SlackSection)
+    ]
+    return tuple(secret(name) for name in dict.fromkeys(names))
+
+
+async def _send_sign_in(
+    slack: SlackDestination, configuration: Callable[[], Configuration], person_id: str, url: str
+) -> None:
+    person = configuration().person(person_id)
+    if person is not None:
+        await slack.send_sign_in(PersonRef(person.id, person.name, person.slack), url)
+
+
+async def _announce(producer: KafkaProducer, notice: Notice) -> None:
+    await producer.publish([Record(NOTICES.name, notice.key, notice.to_bytes())])
+
+
+async def _no_lifespan(*_: object) -> None:
+    """The process starts and stops the service, not the server's lifespan."""
+
+
+def create() -> AlertService:
+    """From the environment and presence.yaml. Raises WrongConfiguration."""
+    settings = load(AlertSettings)
+    logs.configure(settings.log_format, SERVICE, settings.log_level)
+    return AlertService(settings, presence_yaml.load(settings.config))

@@ -1,0 +1,214 @@
+"""A timer fires: whom it wakes, whom it tells, and when the next one fires. A pure decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from services.alert.domain import escalation
+from services.alert.domain.card import CardState
+from services.alert.domain.lifecycle import Record
+from services.alert.domain.response_time import span_in_words
+from services.alert.domain.routing import hours_named
+from services.contracts.configuration import Configuration, Person
+
+
+class Why(StrEnum):
+    """Why a step was taken or passed over; the metric's label."""
+
+    due = "due"
+    claim_expired = "claim_expired"
+    nobody = "nobody"
+    closed_hours = "closed_hours"
+    quiet_start = "quiet_start"
+    too_many_pings = "too_many_pings"
+    end_of_chain = "end_of_chain"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a firing depends on beside the episode."""
+
+    configuration: Configuration
+    now: datetime
+    paged: Mapping[str, datetime]
+    """When each person was last paged for this episode."""
+    pings: Mapping[str, int]
+    """How often each person was paged of late, for anything."""
+    quiet_until: datetime | None = None
+    """The account's first days, in which nobody is paged."""
+    stale: bool = False
+    """The sweep waited as long as it may: what it knows may be old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Wake this person through this destination."""
+
+    person: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """A plain line to a channel. Told once for the same target and number."""
+
+    destination: str
+    text: str
+    target: str
+    number: int = 0
+    of_episode: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """What follows."""
+
+    step: int
+    """The step that was reached, after those that reached nobody."""
+    released: bool = False
+    """A claim ran out."""
+    pages: tuple[Page, ...] = ()
+    tells: tuple[Tell, ...] = ()
+    next_step: int | None = None
+    """None: no timer any more."""
+    next_at: datetime | None = None
+    reasons: tuple[tuple[int, Why], ...] = ()
+
+
+@dataclass(slots=True)
+class _Steps:
+    pages: list[Page] = field(default_factory=list)
+    tells: list[Tell] = field(default_factory=list)
+    reasons: list[tuple[int, Why]] = field(default_factory=list)
+
+
+def fire(record: Record, step: int, around: Surroundings) -> Firing:
+    """The timer of a live episode is due at `step`.
+
+    A claim in its time only moves the timer. A step that reaches nobody is passed over at once and
+    told; beyond the last step the fallback and the channel hear it, at growing distances.
+    """
+    if not record.live:
+        return Firing(step)
+    now = around.now
+    claimed = record.state is CardState.claimed and record.claim_until is not None
+    if claimed and record.claim_until is not None and now < record.claim_until:
+        return Firing(step, next_step=step, next_at=record.claim_until)
+    done = _Steps()
+    if claimed:
+        done.reasons.append((step, Why.claim_expired))
+    if around.quiet_until is not None and now < around.quiet_until and not record.sensitive:
+        done.reasons.append((step, Why.quiet_start))
+        return _finish(record, step, done, around, released=claimed)
+    reopening = _take(record, step, done, around)
+    if reopening is not None:
+        return Firing(
+            step,
+            released=claimed,
+            tells=tuple(done.tells),
+            next_step=step,
+            next_at=reopening,
+            reasons=tuple(done.reasons),
+        )
+    while not done.pages and not done.tells and step <= len(record.policy.steps):
+        # Nobody there: on to the next step at once, and the channel hears why.
+        if done.reasons and done.reasons[-1][1] is not Why.nobody:
+            break
+        step += 1
+        _take(record, step, done, around)
+    return _finish(record, step, done, around, released=claimed)
+
+
+def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> datetime | None:
+    """Take one step. Returns when to come back, if its rotas keep closed hours."""
+    configuration = around.configuration
+    found = escalation.reached(
+        configuration,
+        record.policy,
+        step,
+        brand=record.brand,
+        home=record.destinations[0],
+        now=around.now,
+        paged=around.paged,
+        ignores_closed_hours=record.ignores_closed_hours,
+    )
+    if found.closed:
+        done.reasons.append((step, Why.closed_hours))
+        opening = escalation.opens_again(configuration, record.policy, step, around.now)
+        return opening if opening is not None and opening > around.now else None
+    unreachable = []
+    for person_id in found.people:
+        destination = way_to(configuration, person_id, record.destinations)
+        if destination is None:
+            unreachable.append(person_id)
+        elif not record.sensitive and around.pings.get(person_id, 0) >= escalation.PINGS:
+            done.reasons.append((step, Why.too_many_pings))
+            done.tells.append(_queue_line(configuration, person_id, record, around.now))
+        else:
+            done.pages.append(Page(person_id, destination))
+    waited = span_in_words(around.now - record.folded.opened_at)
+    for channel in found.channels:
+        text = f"Still without an answer after {waited}."
+        done.tells.append(Tell(channel, text, f"step-{step}"))
+    if found.end_of_chain:
+        done.reasons.append((step, Why.end_of_chain))
+    elif done.pages or found.channels or found.merged:
+        done.reasons.append((step, Why.due))
+    elif not done.tells:
+        done.reasons.append((step, Why.nobody))
+    return None
+
+
+def _finish(
+    record: Record, step: int, done: _Steps, around: Surroundings, *, released: bool
+) -> Firing:
+    hours = hours_named(around.configuration, record.policy.hours)
+    opened = record.folded.opened_at
+    due = escalation.next_due(record.policy, hours, opened, step + 1, around.now)
+    tells = list(done.tells)
+    if any(why is Why.nobody for _, why in done.reasons):
+        text = "Nobody could be reached for this step of the escalation: the next one was taken."
+        tells.append(Tell(record.destinations[0], text, f"nobody-{step}"))
+    return Firing(
+        step,
+        released=released,
+        pages=tuple(done.pages),
+        tells=tuple(tells),
+        next_step=step + 1,
+        next_at=due,
+        reasons=tuple(done.reasons),
+    )
+
+
+def _queue_line(
+    configuration: Configuration, person_id: str, record: Record, now: datetime
+) -> Tell:
+    """Beyond a person's pings: one line per ten minutes instead of a ping an episode."""
+    person = configuration.person(person_id)
+    name = person.name if person else person_id
+    window = int(now.timestamp() // escalation.PINGS_WITHIN.total_seconds())
+    text = (
+        f"More is waiting for {name} than a person can be pinged for: take the next from the list."
+    )
+    return Tell(record.destinations[0], text, f"queue-{person_id}", window, of_episode=False)
+
+
+def way_to(configuration: Configuration, person_id: str, preferred: tuple[str, ...]) -> str | None:
+    """The destination that can wake this person: the episode's own first, then any other."""
+    person = configuration.person(person_id)
+    if person is None:
+        return None
+    every = [one.id for one in configuration.destinations]
+    kinds = {one.id: one.kind for one in configuration.destinations}
+    for destination in dict.fromkeys((*preferred, *every)):
+        if chat_id(person, kinds.get(destination)) is not None:
+            return destination
+    return None
+
+
+def chat_id(person: Person, kind: str | None) -> str | None:
+    """A person as a kind of chat knows them."""
+    return {"slack": person.slack, "teams_workflow": person.teams}.get(kind or "")

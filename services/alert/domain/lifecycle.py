@@ -1,0 +1,421 @@
+"""What a refold changes in a stored episode, and what follows from it. A pure decision.
+
+`advance` takes the episode as stored (or nothing) and as folded, and returns it as it is to be stored,
+with the effects in order. The store writes both in one transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from services.alert.domain import escalation
+from services.alert.domain.card import CardState
+from services.alert.domain.fold import Episode
+from services.alert.domain.items import Item
+from services.alert.domain.response_time import business_seconds
+from services.alert.domain.routing import Facts, hours_named, policy_named, route_for
+from services.contracts.configuration import Configuration, Policy, Route
+from services.contracts.events import (
+    CloseReason,
+    EpisodeChange,
+    Label,
+    Origin,
+    Sensitive,
+    Urgency,
+)
+
+BACKFILL_WAIT = timedelta(minutes=2)
+"""At most so long does backfilled inbound wait for the brand's own backfilled items."""
+
+BACKFILL_GRACE = timedelta(seconds=5)
+"""Between the source's word that it has caught up and our trust that all of it was folded."""
+
+
+class Shows(StrEnum):
+    """How an episode comes before people."""
+
+    card = "card"
+    """A card, and pages where it may page."""
+    digest = "digest"
+    """History: older than its answer window when first stored. Listed, no card, no page."""
+    silent = "silent"
+    """The silent seeding of a new source: listed, no card, no page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored episode."""
+
+    id: str
+    conversation: int
+    brand: str
+    platform: str
+    account_id: str
+    folded: Episode
+    state: CardState
+    version: int
+    fingerprint: str
+    """Of everything its card shows: an equal one needs no update."""
+    label: Label | None
+    urgency: Urgency
+    sensitive: frozenset[Sensitive]
+    private: bool
+    route: str
+    policy: Policy
+    """Copied at opening: a later configuration does not change a running clock."""
+    destinations: tuple[str, ...]
+    checklist: tuple[str, ...]
+    ignores_closed_hours: bool
+    due_at: datetime
+    shows: Shows
+    may_page: bool
+    paging_round: int
+    received_at: datetime
+    classified_at: datetime
+    opened_recorded_at: datetime
+    business_seconds: float | None = None
+    claimed_by: str | None = None
+    claimed_at: datetime | None = None
+    claim_until: datetime | None = None
+    first_claimed_at: datetime | None = None
+    first_claimed_by: str | None = None
+    first_paged_at: datetime | None = None
+    measured: bool = False
+    stale: bool = False
+    has_card: bool = False
+    number: int = 0
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody waits."""
+        return self.state.live
+
+    @property
+    def priority(self) -> str:
+        """The metric's label."""
+        return "sensitive" if self.sensitive else self.urgency.value
+
+
+class Effect:
+    """Something that follows from a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowCard(Effect):
+    """Post the card, or bring the posted one up to date."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowLine(Effect):
+    """Post a new message beneath the card."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer(Effect):
+    """The one future timer of an episode."""
+
+    step: int
+    due_at: datetime
+    backfill: bool = False
+    """Held for the brand's own backfilled items: due earlier once the source has caught up."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopPaging(Effect):
+    """No timer any more, and pages that were not sent are not due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announce(Effect):
+    """A step in the episode's life, for presence.episodes."""
+
+    change: EpisodeChange
+    at: datetime
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measure(Effect):
+    """The episode ended for the first time: its figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellHistory(Effect):
+    """A channel hears, at most hourly, that older messages are in the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be stored, and what follows."""
+
+    record: Record
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything beside the episode that a decision depends on."""
+
+    configuration: Configuration
+    now: datetime
+    items: Mapping[str, Item]
+    stored_at: Mapping[str, datetime]
+    """When each item was first stored."""
+    caught_up_at: datetime | None = None
+    """When the source last reported that it has caught up after a gap."""
+
+
+_STATES = {
+    CloseReason.answered: CardState.answered,
+    CloseReason.withdrawn: CardState.withdrawn,
+    CloseReason.relabelled: CardState.relabelled,
+    CloseReason.merged: CardState.merged,
+}
+_CHANGES = {
+    CardState.answered: EpisodeChange.answered,
+    CardState.withdrawn: EpisodeChange.withdrawn,
+    CardState.relabelled: EpisodeChange.relabelled,
+    CardState.merged: EpisodeChange.merged,
+    CardState.closed: EpisodeChange.closed,
+}
+
+
+def advance(
+    was: Record | None, folded: Episode, context: Context, *, new_id: str, conversation: int
+) -> Change | None:
+    """The next state of an episode; None where nothing changed."""
+    asked = [context.items[opener] for opener in folded.openers]
+    said = [context.items[item] for item in folded.inbound]
+    fingerprint = _fingerprint(folded, said)
+    if was is not None and was.fingerprint == fingerprint:
+        return None
+    if was is None:
+        record = _opened(folded, asked, said, context, new_id, conversation)
+    else:
+        record = _carried_on(was, folded, asked, said, context)
+    record = replace(record, folded=folded, fingerprint=fingerprint, version=record.version + 1)
+    record = _with_state(was, record, context)
+    if was is not None and was.live and record.live and _rises(was, record):
+        record = replace(record, paging_round=was.paging_round + 1)
+    return Change(record, tuple(_effects(was, record, context)))
+
+
+def retired(was: Record, context: Context) -> Change | None:
+    """The newer of two episodes that turned out to be one."""
+    if was.state is CardState.merged:
+        return None
+    record = replace(was, state=CardState.merged, version=was.version + 1, claim_until=None)
+    effects: list[Effect] = [StopPaging(), Announce(EpisodeChange.merged, context.now)]
+    if was.has_card:
+        effects.append(ShowCard())
+    return Change(record, tuple(effects))
+
+
+def history(policy: Policy, item: Item, context: Context) -> bool:
+    """Whether an item was older than its answer window when it was first stored.
+
+    A person's relabel makes it news of today, however old it is.
+    """
+    if item.relabel is not None and not item.relabelled_away:
+        return False
+    hours = hours_named(context.configuration, policy.hours)
+    stored = context.stored_at.get(item.id, context.now)
+    return stored > escalation.budget_due(policy, hours, item.source_time)
+
+
+def _fingerprint(folded: Episode, said: Sequence[Item]) -> str:
+    shown = [(item.shown, item.deleted_at, item.relabel, sorted(item.sensitive)) for item in said]
+    return hashlib.blake2s(repr((folded, shown)).encode(), digest_size=12).hexdigest()
+
+
+def _sensitive(said: Sequence[Item]) -> frozenset[Sensitive]:
+    return frozenset(flag for item in said for flag in item.sensitive)
+
+
+def _urgency(said: Sequence[Item]) -> Urgency:
+    rank = list(Urgency)
+    return max((item.urgency for item in said), key=rank.index, default=Urgency.normal)
+
+
+def _route(folded: Episode, said: Sequence[Item], context: Context) -> Route:
+    first = context.items[folded.openers[0]]
+    facts = Facts(
+        brand=first.brand,
+        platform=first.platform,
+        account_id=first.account_id,
+        author_id=first.author_id,
+        label=first.final_label,
+        sensitive=_sensitive(said),
+        language=first.shown.language,
+        urgency=_urgency(said),
+        private=any(item.private for item in said),
+    )
+    return route_for(context.configuration, facts, context.now)
+
+
+def _shows(policy: Policy, asked: Sequence[Item], reopened: bool, context: Context) -> Shows:
+    if all(item.origin is Origin.backfill and not item.may_page for item in asked):
+        return Shows.silent
+    old = all(history(policy, item, context) for item in asked)
+    return Shows.digest if old and not reopened else Shows.card
+
+
+def _opened(
+    folded: Episode,
+    asked: Sequence[Item],
+    said: Sequence[Item],
+    context: Context,
+    new_id: str,
+    conversation: int,
+) -> Record:
+    route = _route(folded, said, context)
+    policy = policy_named(context.configuration, route.policy)
+    first = asked[0]
+    return Record(
+        id=new_id,
+        conversation=conversation,
+        brand=first.brand,
+        platform=first.platform,
+        account_id=first.account_id,
+        folded=folded,
+        state=CardState.open,
+        version=0,
+        fingerprint="",
+        label=first.final_label,
+        urgency=_urgency(said),
+        sensitive=_sensitive(said),
+        private=any(item.private for item in said),
+        route=route.id,
+        policy=policy,
+        destinations=route.destinations,
+        checklist=route.checklist,
+        ignores_closed_hours=route.ignores_closed_hours,
+        due_at=_due(policy, folded, context),
+        shows=_shows(policy, asked, folded.reopened, context),
+        may_page=any(item.may_page for item in asked),
+        paging_round=0,
+        received_at=first.received_at,
+        classified_at=first.classified_at,
+        opened_recorded_at=context.now,
+    )
+
+
+def _due(policy: Policy, folded: Episode, context: Context) -> datetime:
+    hours = hours_named(context.configuration, policy.hours)
+    return escalation.budget_due(policy, hours, folded.opened_at)
+
+
+def _carried_on(
+    was: Record, folded: Episode, asked: Sequence[Item], said: Sequence[Item], context: Context
+) -> Record:
+    """The opening may have moved, and it may have become more urgent or sensitive."""
+    first = asked[0]
+    record = replace(
+        was,
+        label=first.final_label,
+        urgency=_urgency(said),
+        sensitive=_sensitive(said),
+        private=any(item.private for item in said),
+        may_page=was.may_page or any(item.may_page for item in asked),
+        received_at=first.received_at,
+        classified_at=first.classified_at,
+    )
+    if _rises(was, record):
+        route = _route(folded, said, context)
+        if route.id != was.route:
+            record = replace(
+                record,
+                route=route.id,
+                policy=policy_named(context.configuration, route.policy),
+                # The card that is posted stays where it is, masked as its place demands.
+                destinations=tuple(dict.fromkeys((*route.destinations, *was.destinations))),
+                checklist=route.checklist,
+                ignores_closed_hours=route.ignores_closed_hours,
+            )
+    shows = was.shows
+    if shows is not Shows.card:
+        shows = _shows(record.policy, asked, folded.reopened, context)
+    return replace(record, due_at=_due(record.policy, folded, context), shows=shows)
+
+
+def _rises(was: Record, record: Record) -> bool:
+    """A rise in urgency or a sensitive flag: what a new ping is for."""
+    rank = list(Urgency)
+    more_urgent = rank.index(record.urgency) > rank.index(was.urgency)
+    return bool(record.sensitive - was.sensitive) or (
+        more_urgent and record.urgency is Urgency.high
+    )
+
+
+def _with_state(was: Record | None, record: Record, context: Context) -> Record:
+    ending = record.folded.ending
+    if ending is None:
+        if was is not None and was.live:
+            return record
+        return replace(record, state=CardState.open, claimed_by=None, claim_until=None)
+    state = _STATES.get(ending.reason, CardState.closed)
+    business = None
+    if ending.reason is CloseReason.answered:
+        kept = hours_named(context.configuration, context.configuration.targets.hours)
+        business = business_seconds(kept, record.folded.opened_at, ending.at)
+    return replace(record, state=state, claim_until=None, business_seconds=business)
+
+
+def _effects(was: Record | None, record: Record, context: Context) -> list[Effect]:
+    effects: list[Effect] = []
+    folded = record.folded
+    if was is None:
+        change = EpisodeChange.reopened if folded.reopened else EpisodeChange.opened
+        effects.append(Announce(change, folded.opened_at))
+    elif was.folded.opened_at != folded.opened_at:
+        effects.append(Announce(EpisodeChange.moved, folded.opened_at))
+    effects += _paging(was, record, context)
+    if record.state is not (was.state if was else CardState.open) and folded.ending is not None:
+        ending = folded.ending
+        effects.append(Announce(_CHANGES[record.state], ending.at, ending.by))
+        if not record.measured:
+            effects.append(Measure())
+    if record.shows is Shows.card:
+        effects.append(ShowCard())
+        if was is not None and was.shows is Shows.card:
+            known = set(was.folded.inbound)
+            effects += [ShowLine(item) for item in folded.inbound if item not in known]
+    elif record.shows is Shows.digest and was is None and record.live:
+        effects.append(TellHistory())
+    return effects
+
+
+def _paging(was: Record | None, record: Record, context: Context) -> list[Effect]:
+    if not record.live:
+        return [StopPaging()] if was is not None and was.live else []
+    if record.shows is not Shows.card or not record.may_page:
+        return []
+    begins = was is None or not was.live or was.shows is not Shows.card or not was.may_page
+    if not begins and was is not None and _rises(was, record):
+        return [SetTimer(0, context.now)]
+    if not begins:
+        return []
+    hours = hours_named(context.configuration, record.policy.hours)
+    due = escalation.step_due(record.policy, hours, record.folded.opened_at, 0)
+    held = _waits_for_backfill(record, context)
+    if held is not None and held > max(due, context.now):
+        return [SetTimer(0, held, backfill=True)]
+    return [SetTimer(0, due)]
+
+
+def _waits_for_backfill(record: Record, context: Context) -> datetime | None:
+    """Until when a backfilled question waits, in case its answer is backfilled after it."""
+    asked = [context.items[opener] for opener in record.folded.openers]
+    if any(item.origin is not Origin.backfill for item in asked):
+        return None
+    caught_up = context.caught_up_at
+    if caught_up is not None and caught_up >= max(item.received_at for item in asked):
+        return caught_up + BACKFILL_GRACE
+    stored = max(context.stored_at.get(item.id, context.now) for item in asked)
+    return stored + BACKFILL_WAIT

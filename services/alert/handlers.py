@@ -1,0 +1,131 @@
+"""What alert does with batches from Kafka: store, and return; the offsets follow what is durable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from confluent_kafka import Message
+from prometheus_client import Counter
+from pydantic import ValidationError
+
+from services.alert.store.inbox import Inbox, Position, RawEvent
+from services.alert.store.sources import Sources
+from services.contracts.events import ClassifiedNotification, Notice, NoticeKind
+from services.runtime.clock import Clock
+from services.runtime.dead_letter import DeadLetterReason, dead_letter
+from services.runtime.dead_letter_limit import DeadLetterGuard
+from services.runtime.logs import get_logger
+from services.runtime.producer import Producer
+
+log = get_logger(__name__)
+
+SERVICE: Final = "alert"
+
+
+class InboxHandler:
+    """presence.classified → the inbox.
+
+    Invariants: an event is stored in the transaction that records how far its partition was read;
+    offsets are committed after that; a record that is no event is dead-lettered before it.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        producer: Producer,
+        guard: DeadLetterGuard,
+        dead_letters: Counter,
+        clock: Clock,
+        *,
+        arrived: Callable[[datetime], None],
+    ) -> None:
+        self._inbox = inbox
+        self._producer = producer
+        self._guard = guard
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._arrived = arrived
+
+    async def __call__(self, messages: Sequence[Message]) -> None:
+        """Return when everything is durable; raises to have the batch again."""
+        now = self._clock.now()
+        events: list[RawEvent] = []
+        dead: list[tuple[Message, str]] = []
+        for message in messages:
+            read = _event(message)
+            if isinstance(read, str):
+                dead.append((message, read))
+            else:
+                events.append(read)
+        await self._guard.admit(len(messages), len(dead), now)
+        await self._producer.publish(
+            [
+                dead_letter(message, DeadLetterReason.malformed, why, service=SERVICE, now=now)
+                for message, why in dead
+            ]
+        )
+        new = await self._inbox.append(events, _positions(messages))
+        for message, why in dead:
+            self._dead_letters.labels(message.topic(), DeadLetterReason.malformed.value).inc()
+            log.warning("a record was put aside", offset=message.offset(), says=why)
+        log.debug("stored", records=len(messages), new=new)
+        self._arrived(_newest(messages) or now)
+
+
+class NoticeHandler:
+    """presence.notices: a source that has caught up releases what waited for it."""
+
+    def __init__(self, sources: Sources, *, changed: Callable[[], None]) -> None:
+        self._sources = sources
+        self._changed = changed
+
+    async def __call__(self, messages: Sequence[Message]) -> None:
+        """Return when everything is noted. A notice that cannot be read is logged: it harms nobody."""
+        for message in messages:
+            try:
+                notice = Notice.model_validate_json(message.value() or b"")
+            except ValidationError as error:
+                log.warning("a notice could not be read", offset=message.offset(), error=str(error))
+                continue
+            if notice.kind is NoticeKind.caught_up:
+                await self._sources.caught_up(notice.account_id, notice.at)
+                self._changed()
+            else:
+                log.warning(
+                    "notice", kind=notice.kind.value, service=notice.service, says=notice.says
+                )
+
+
+def _event(message: Message) -> RawEvent | str:
+    """The record as an event, or why it is none."""
+    payload = message.value() or b""
+    try:
+        event = ClassifiedNotification.model_validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'record'}: {first['msg']}"
+    key = message.key()
+    return RawEvent(
+        event.notification.event_id,
+        payload,
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        key,
+    )
+
+
+def _positions(messages: Sequence[Message]) -> list[Position]:
+    following: dict[tuple[str, int], int] = {}
+    for message in messages:
+        place = (message.topic() or "", message.partition() or 0)
+        following[place] = max(following.get(place, 0), cast("int", message.offset()) + 1)
+    return [Position(topic, part, offset) for (topic, part), offset in following.items()]
+
+
+def _newest(messages: Sequence[Message]) -> datetime | None:
+    stamps = [message.timestamp()[1] for message in messages]
+    newest = max(stamps, default=-1)
+    return datetime.fromtimestamp(newest / 1000, UTC) if newest > 0 else None

@@ -1,0 +1,140 @@
+"""Fires timers that are due: each in a transaction of its own, the conversation's row locked first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from services.alert.domain import escalation
+from services.alert.domain.card import CardState
+from services.alert.domain.firing import Firing, Surroundings, fire
+from services.alert.domain.lifecycle import Record
+from services.alert.metrics import AlertMetrics
+from services.alert.ports import Purpose
+from services.alert.store.rows import record_of
+from services.alert.store.sql import Connection, all_of, one_of, run
+from services.alert.store.writing import Writing
+from services.contracts.configuration import Configuration
+from services.contracts.events import EpisodeChange
+from services.runtime.postgres import Pool
+
+BATCH = 50
+
+
+class Escalating:
+    """Fires what is due."""
+
+    def __init__(
+        self, pool: Pool, configuration: Callable[[], Configuration], metrics: AlertMetrics
+    ) -> None:
+        self._pool = pool
+        self._configuration = configuration
+        self._metrics = metrics
+
+    async def fire_due(self, *, stale: bool = False) -> int:
+        """Fire at most a batch of due timers, newest episodes first; how many fired."""
+        async with self._pool.connection() as connection:
+            due = await all_of(connection, "timers_due", limit=BATCH)
+            fired = 0
+            for row in due:
+                fired += await self._fire(connection, row["episode"], row["conversation"], stale)
+        return fired
+
+    async def _fire(
+        self, connection: Connection, episode: str, conversation: int, stale: bool
+    ) -> bool:
+        async with connection.transaction():
+            if await one_of(connection, "timer_lock", conversation=conversation) is None:
+                return False  # somebody changes it right now, or it was merged
+            timer = await one_of(connection, "timer_take", episode=episode)
+            row = await one_of(connection, "episode_by_id", id=episode)
+            if timer is None or row is None:
+                return False
+            record = record_of(row)
+            around = await self._around(connection, record, timer["now"], stale)
+            firing = fire(record, timer["step"], around)
+            await self._write(connection, record, firing, timer["now"], stale)
+        self._metrics.fired(record, firing)
+        return True
+
+    async def _around(
+        self, connection: Connection, record: Record, now: datetime, stale: bool
+    ) -> Surroundings:
+        configuration = self._configuration()
+        people = [person.id for person in configuration.people]
+        paged = await all_of(connection, "paged_for", episode=record.id)
+        pings = await all_of(
+            connection,
+            "pings_of",
+            people=people,
+            seconds=escalation.PINGS_WITHIN.total_seconds(),
+        )
+        seen = await one_of(
+            connection, "account_first_seen", platform=record.platform, account=record.account_id
+        )
+        account = configuration.account(record.platform, record.account_id)
+        quiet = account.quiet_start if account else timedelta(0)
+        return Surroundings(
+            configuration=configuration,
+            now=now,
+            paged={row["person"]: row["at"] for row in paged},
+            pings={row["person"]: row["pings"] for row in pings},
+            quiet_until=seen["first_seen_at"] + quiet if seen and quiet else None,
+            stale=stale,
+        )
+
+    async def _write(
+        self,
+        connection: Connection,
+        record: Record,
+        firing: Firing,
+        now: datetime,
+        stale: bool,
+    ) -> None:
+        writing = Writing(now)
+        changed = record
+        if firing.released:
+            changed = replace(changed, state=CardState.open, claimed_by=None, claim_until=None)
+        if stale and firing.pages:
+            changed = replace(changed, stale=True)
+        if changed is not record:
+            changed = replace(changed, version=record.version + 1)
+            writing.records[changed.id] = changed
+            for destination in changed.destinations:
+                writing.send(changed, destination, Purpose.card, "card")
+        if firing.released:
+            writing.announce_change(changed, EpisodeChange.released, now, record.claimed_by)
+            writing.audit(
+                "system",
+                "timer",
+                "released",
+                episode=record.id,
+                before={"claimed_by": record.claimed_by},
+                after={"claimed_by": None},
+            )
+        for page in firing.pages:
+            writing.send(changed, page.destination, Purpose.page, page.person, step=firing.step)
+        for tell in firing.tells:
+            writing.tell(
+                tell.target,
+                tell.destination,
+                tell.text,
+                record=changed if tell.of_episode else None,
+                number=tell.number,
+                step=firing.step if tell.of_episode else 0,
+            )
+        if firing.next_step is not None and firing.next_at is not None:
+            writing.timer(record.id, firing.next_step, firing.next_at)
+        else:
+            writing.stop(record.id)
+        await writing.flush(connection)
+        for page in firing.pages:
+            await run(
+                connection,
+                "paged_add",
+                episode=record.id,
+                person=page.person,
+                step=firing.step,
+                at=now,
+            )

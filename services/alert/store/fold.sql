@@ -1,0 +1,281 @@
+-- Inbox, threads and the fold. Every statement is named; the comments say why it is so.
+
+-- name: now
+select alert.now() as now
+
+-- name: inbox_append
+-- Many events at once, in order; what is known stays as it is. One array per column.
+insert into alert.inbox (event_id, payload, topic, partition, "offset", key)
+select * from unnest(%(event_ids)s::text[], %(payloads)s::bytea[], %(topics)s::text[],
+                     %(partitions)s::int[], %(offsets)s::bigint[], %(keys)s::bytea[])
+on conflict (event_id) do nothing
+
+-- name: progress_save
+insert into alert.progress (cluster, topic, partition, next_offset)
+values (%(cluster)s, %(topic)s, %(partition)s, %(next_offset)s)
+on conflict (cluster, topic, partition) do update
+set next_offset = greatest(progress.next_offset, excluded.next_offset), at = alert.now()
+
+-- name: progress_of
+select partition, next_offset from alert.progress where cluster = %(cluster)s and topic = %(topic)s
+
+-- name: fold_lock
+-- One replica folds at a time: threads may merge across any two conversations of an account.
+select pg_try_advisory_xact_lock(7273747002) as mine
+
+-- name: inbox_next
+select id, event_id, payload from alert.inbox
+where folded_at is null and failed is null order by id limit %(limit)s
+
+-- name: inbox_waiting
+select count(*) as waiting from alert.inbox where folded_at is null and failed is null
+
+-- name: inbox_folded
+-- The bytes go: the facts are in items, and a deleted person's words are not kept twice.
+update alert.inbox set folded_at = alert.now(), payload = null where id = any(%(ids)s)
+
+-- name: inbox_failed
+update alert.inbox set failed = %(why)s where id = %(id)s
+
+-- name: inbox_failures
+select id, event_id, payload, topic, partition, "offset", key, failed, stored_at from alert.inbox
+where failed is not null and dead_lettered_at is null order by id limit 100
+
+-- name: inbox_dead_lettered
+update alert.inbox set dead_lettered_at = alert.now(), payload = null where id = any(%(ids)s)
+
+-- name: inbox_forget
+delete from alert.inbox
+where stored_at < alert.now() - make_interval(secs => %(seconds)s)
+  and (folded_at is not null or dead_lettered_at is not null)
+
+-- name: items_known
+select item_id from alert.items where item_id = any(%(ids)s)
+
+-- name: nodes_of
+select node, thread from alert.nodes where node = any(%(nodes)s)
+
+-- name: threads_make
+insert into alert.threads select from generate_series(1, %(count)s) returning id
+
+-- name: nodes_add
+insert into alert.nodes (node, thread)
+select * from unnest(%(nodes)s::text[], %(threads)s::bigint[])
+on conflict (node) do nothing
+
+-- name: threads_merge
+-- The oldest thread survives; everything that named the others names it now.
+with nodes as (
+    update alert.nodes set thread = %(into)s where thread = any(%(from)s)
+), items as (
+    update alert.items set thread = %(into)s where thread = any(%(from)s)
+), members as (
+    update alert.members set thread = %(into)s where thread = any(%(from)s)
+)
+update alert.mutes set thread = %(into)s where thread = any(%(from)s)
+
+-- name: conversations_of_threads
+select id, thread, counterpart from alert.conversations
+where thread = any(%(threads)s) and merged_into is null order by id for update
+
+-- name: conversations_merge
+with gone as (
+    update alert.conversations set merged_into = %(into)s where id = any(%(from)s)
+), episodes as (
+    update alert.episodes set conversation = %(into)s where conversation = any(%(from)s)
+)
+update alert.closes set conversation = %(into)s where conversation = any(%(from)s)
+
+-- name: conversations_move
+update alert.conversations set thread = %(into)s where id = any(%(ids)s)
+
+-- name: items_add
+insert into alert.items (
+    item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
+    received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
+    may_page, opens, label, urgency, sensitive, held, handle, name, text, permalink, language, why)
+select item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
+    received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
+    may_page, opens, label, urgency, sensitive, held, handle, name, text, permalink, language, why
+from jsonb_populate_recordset(null::alert.items, %(items)s::jsonb)
+on conflict (item_id) do nothing
+returning item_id
+
+-- name: traces_of
+select item_id, edited_at, edit_event, edit_text, deleted_at from alert.traces
+where item_id = any(%(ids)s)
+
+-- name: traces_put
+insert into alert.traces (item_id, edited_at, edit_event, edit_text, deleted_at)
+select item_id, edited_at, edit_event, edit_text, deleted_at
+from jsonb_populate_recordset(null::alert.traces, %(traces)s::jsonb)
+on conflict (item_id) do update set
+    edited_at = excluded.edited_at, edit_event = excluded.edit_event,
+    edit_text = excluded.edit_text, deleted_at = excluded.deleted_at
+
+-- name: redact
+-- Deleted by its author: the words go, that it existed remains.
+with edits as (
+    update alert.traces set edit_text = null where item_id = any(%(ids)s)
+)
+update alert.items set text = '', permalink = null where item_id = any(%(ids)s)
+
+-- name: outbound_around
+-- The brand's items whose people depend on these: themselves, and replies below them down to the
+-- next person, with everything above them that names people.
+with recursive down as (
+    select item_id, parent from alert.items where item_id = any(%(ids)s)
+    union
+    select child.item_id, child.parent
+    from alert.items child join down on child.parent = down.item_id
+    where not child.inbound
+), up as (
+    select item.* from alert.items item join down using (item_id)
+    union
+    select above.* from alert.items above join up on above.item_id = up.parent
+    where not up.inbound
+)
+select * from up
+
+-- name: members_of
+select item_id, counterpart, thread from alert.members where item_id = any(%(ids)s)
+
+-- name: members_drop
+delete from alert.members where (item_id, counterpart) in
+    (select * from unnest(%(items)s::text[], %(people)s::text[]))
+
+-- name: members_add
+insert into alert.members (item_id, counterpart, thread)
+select * from unnest(%(items)s::text[], %(people)s::text[], %(threads)s::bigint[])
+on conflict (item_id, counterpart) do nothing
+
+-- name: threads_like
+-- All items of a thread share platform, account and brand.
+select wanted.thread, one.* from unnest(%(threads)s::bigint[]) as wanted (thread)
+cross join lateral (
+    select platform, account_id, brand from alert.items where thread = wanted.thread limit 1
+) one
+
+-- name: conversations_add
+insert into alert.conversations (thread, counterpart, platform, account_id, brand)
+select * from unnest(%(threads)s::bigint[], %(people)s::text[], %(platforms)s::text[],
+                     %(accounts)s::text[], %(brands)s::text[])
+on conflict (thread, counterpart) where merged_into is null do nothing
+
+-- name: conversations_find
+select c.id, c.thread, c.counterpart from alert.conversations c
+join unnest(%(threads)s::bigint[], %(people)s::text[]) as wanted (thread, counterpart)
+  on c.thread = wanted.thread and c.counterpart = wanted.counterpart
+where c.merged_into is null
+
+-- name: conversations_lock
+-- In id order, so that two transactions never wait for each other.
+select id, thread, counterpart, platform, account_id, brand from alert.conversations
+where id = any(%(ids)s) and merged_into is null order by id for update
+
+-- name: items_of_conversations
+select c.id as conversation, i.*, t.edited_at, t.edit_event, t.edit_text, t.deleted_at,
+       r.id as relabel_id, r.to_label, r.by as relabel_by, r.at as relabel_at,
+       r.anchor as relabel_anchor
+from alert.conversations c
+join alert.members m on m.thread = c.thread and m.counterpart = c.counterpart
+join alert.items i on i.item_id = m.item_id
+left join alert.traces t on t.item_id = i.item_id
+left join lateral (
+    select * from alert.relabels where item_id = i.item_id order by at desc, id desc limit 1
+) r on true
+where c.id = any(%(ids)s)
+
+-- name: closes_of_conversations
+select id, conversation, by, at, reason, anchor from alert.closes where conversation = any(%(ids)s)
+
+-- name: mutes_of_threads
+select thread, begin_at, end_at from alert.mutes where thread = any(%(threads)s)
+
+-- name: episodes_of_conversations
+select * from alert.episodes where conversation = any(%(ids)s) order by number
+
+-- name: accounts_seen
+insert into alert.accounts (platform, account_id, first_seen_at)
+select platform, account_id, alert.now()
+from unnest(%(platforms)s::text[], %(accounts)s::text[]) as seen (platform, account_id)
+on conflict do nothing
+
+-- name: accounts
+select platform, account_id, first_seen_at, caught_up_at from alert.accounts
+
+-- name: account_caught_up
+update alert.accounts set caught_up_at = greatest(caught_up_at, %(at)s::timestamptz)
+where account_id = %(account)s
+
+-- name: episodes_put
+insert into alert.episodes (
+    id, conversation, brand, platform, account_id, key, opened_at, openers, inbound, round, reopened,
+    reason, ended_at, ended_item, ended_by, wall_seconds, business_seconds, skewed, state, version,
+    fingerprint, label, urgency, sensitive, private, route, policy, destinations, checklist,
+    ignores_closed_hours, due_at, shows, may_page, paging_round, claimed_by, claimed_at, claim_until,
+    first_claimed_at, first_claimed_by, first_paged_at, received_at, classified_at,
+    opened_recorded_at, measured, stale, has_card)
+select id, conversation, brand, platform, account_id, key, opened_at, openers, inbound, round,
+    reopened, reason, ended_at, ended_item, ended_by, wall_seconds, business_seconds, skewed, state,
+    version, fingerprint, label, urgency, sensitive, private, route, policy, destinations, checklist,
+    ignores_closed_hours, due_at, shows, may_page, paging_round, claimed_by, claimed_at, claim_until,
+    first_claimed_at, first_claimed_by, first_paged_at, received_at, classified_at,
+    opened_recorded_at, measured, stale, has_card
+from jsonb_populate_recordset(null::alert.episodes, %(episodes)s::jsonb)
+on conflict (id) do update set
+    conversation = excluded.conversation, key = excluded.key, opened_at = excluded.opened_at,
+    openers = excluded.openers, inbound = excluded.inbound, round = excluded.round,
+    reopened = excluded.reopened, reason = excluded.reason, ended_at = excluded.ended_at,
+    ended_item = excluded.ended_item, ended_by = excluded.ended_by,
+    wall_seconds = excluded.wall_seconds, business_seconds = excluded.business_seconds,
+    skewed = excluded.skewed, state = excluded.state, version = excluded.version,
+    fingerprint = excluded.fingerprint, label = excluded.label, urgency = excluded.urgency,
+    sensitive = excluded.sensitive, private = excluded.private, route = excluded.route,
+    policy = excluded.policy, destinations = excluded.destinations, checklist = excluded.checklist,
+    ignores_closed_hours = excluded.ignores_closed_hours, due_at = excluded.due_at,
+    shows = excluded.shows, may_page = excluded.may_page, paging_round = excluded.paging_round,
+    claimed_by = excluded.claimed_by, claimed_at = excluded.claimed_at,
+    claim_until = excluded.claim_until, first_claimed_at = excluded.first_claimed_at,
+    first_claimed_by = excluded.first_claimed_by, received_at = excluded.received_at,
+    classified_at = excluded.classified_at, measured = excluded.measured, stale = excluded.stale,
+    has_card = excluded.has_card
+
+-- name: timers_put
+insert into alert.timers (episode, step, due_at, backfill)
+select episode, step, due_at, backfill
+from jsonb_populate_recordset(null::alert.timers, %(timers)s::jsonb)
+on conflict (episode) do update set
+    step = excluded.step, due_at = excluded.due_at, backfill = excluded.backfill, late = false
+
+-- name: timers_drop
+delete from alert.timers where episode = any(%(episodes)s::uuid[])
+
+-- name: pages_cancel
+-- What is leased is asked once more by `still_due` before it is sent.
+update alert.outbox set state = 'cancelled', reason = 'no_longer_due'
+where episode = any(%(episodes)s::uuid[]) and purpose = 'page' and state = 'pending'
+
+-- name: outbox_put
+-- A card has one row per destination: a change arms it again, and many changes collapse into one.
+insert into alert.outbox (episode, round, step, target, destination, purpose, text, rank, due_at)
+select episode, round, step, target, destination, purpose, text, rank, alert.now()
+from jsonb_populate_recordset(null::alert.outbox, %(rows)s::jsonb)
+on conflict (episode, round, step, target, destination, purpose) do update set
+    wanted = outbox.wanted + 1,
+    rank = excluded.rank,
+    state = case when outbox.state = 'leased' then 'leased' else 'pending' end,
+    due_at = case when outbox.state in ('leased', 'pending') then outbox.due_at else alert.now() end,
+    attempt = case when outbox.state in ('leased', 'pending') then outbox.attempt else 0 end,
+    first_tried_at = case when outbox.state in ('leased', 'pending')
+                     then outbox.first_tried_at else null end
+where excluded.purpose = 'card'
+
+-- name: announcements_put
+insert into alert.announcements (event_id, topic, key, payload)
+select * from unnest(%(ids)s::text[], %(topics)s::text[], %(keys)s::text[], %(payloads)s::bytea[])
+on conflict (event_id) do nothing
+
+-- name: audit_put
+insert into alert.audit (who, through, act, episode, item, before, after)
+values (%(who)s, %(through)s, %(act)s, %(episode)s, %(item)s, %(before)s, %(after)s)

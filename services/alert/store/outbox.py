@@ -1,0 +1,248 @@
+"""The outbox over PostgreSQL: what `services.alert.ports.Outbox` promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from services.alert.domain.card import CardLine
+from services.alert.domain.cards import hides, line_for
+from services.alert.domain.firing import chat_id
+from services.alert.domain.items import Item
+from services.alert.domain.lifecycle import Record
+from services.alert.metrics import AlertMetrics
+from services.alert.ports import Delivery, DeliveryReason, MessageRef, PersonRef, Purpose
+from services.alert.store.sql import Connection, all_of, one_of, run
+from services.alert.store.standings import card_at, is_shared, messages_of, records_of
+from services.alert.store.writing import Writing
+from services.contracts.configuration import Configuration
+from services.contracts.events import EpisodeChange
+from services.runtime.logs import get_logger
+from services.runtime.postgres import Pool
+
+log = get_logger(__name__)
+
+LEASE = timedelta(seconds=60)
+"""Longer than any attempt: a lease that runs out belonged to a process that died."""
+
+
+class PostgresOutbox:
+    """Leases rows, hands them out with the card as it is now, and records what became of them."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        configuration: Callable[[], Configuration],
+        metrics: AlertMetrics,
+        may_page: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`may_page`: whether enough is known to wake somebody; until then pages stay where they are."""
+        self._may_page = may_page
+        self._pool = pool
+        self._configuration = configuration
+        self._metrics = metrics
+
+    async def take(self, limit: int, destination: str | None = None) -> list[Delivery]:
+        """See ports.Outbox."""
+        async with self._pool.connection() as connection, connection.transaction():
+            await run(connection, "outbox_cancel_pages", destination=destination)
+            rows = await all_of(
+                connection,
+                "outbox_take",
+                destination=destination,
+                limit=limit,
+                pages=self._may_page(),
+                lease=LEASE.total_seconds(),
+            )
+            if not rows:
+                return []
+            ids = list({str(row["episode"]) for row in rows if row["episode"] is not None})
+            records = await records_of(connection, ids)
+            items = await messages_of(connection, ids)
+            (clock,) = await all_of(connection, "now")
+            refs = {
+                (str(row["episode"]), row["destination"]): MessageRef(
+                    row["channel"], row["message"], row["url"]
+                )
+                for row in await all_of(connection, "cards_of", episodes=ids)
+            }
+        order = {purpose: place for place, purpose in enumerate(("card", "page", "thread", "told"))}
+        rows.sort(key=lambda row: (row["rank"], row["due_at"], order[row["purpose"]]))
+        return [self._delivery(row, records, items, refs, clock["now"]) for row in rows]
+
+    def _delivery(
+        self,
+        row: DictRow,
+        records: dict[str, Record],
+        items: dict[str, list[Item]],
+        refs: dict[tuple[str, str], MessageRef],
+        now: datetime,
+    ) -> Delivery:
+        configuration = self._configuration()
+        episode, destination = str(row["episode"] or ""), row["destination"]
+        purpose = Purpose(row["purpose"])
+        record, said = records.get(episode), items.get(episode, [])
+        card = None
+        if record is not None and said:
+            card = card_at(record, said, configuration, destination, now)
+        text = row["text"]
+        if purpose is Purpose.told and card is not None:
+            text = f"{text} {card.headline}"
+        return Delivery(
+            id=str(row["id"]),
+            episode_id=episode,
+            destination=destination,
+            purpose=purpose,
+            attempt=row["attempt"],
+            ambiguous=row["ambiguous"],
+            first_tried_at=row["first_tried_at"],
+            card=card,
+            card_ref=refs.get((episode, destination)),
+            line=_line(row["target"], said, shared=is_shared(configuration, destination))
+            if purpose is Purpose.thread
+            else None,
+            person=_person(configuration, row["target"], destination)
+            if purpose is Purpose.page
+            else None,
+            text=text,
+        )
+
+    async def still_due(self, delivery: Delivery) -> bool:
+        """See ports.Outbox."""
+        async with self._pool.connection() as connection:
+            row = await one_of(
+                connection, "outbox_still_due", id=delivery.id, attempt=delivery.attempt
+            )
+        return bool(row and row["due"])
+
+    async def sent(self, delivery: Delivery, ref: MessageRef | None) -> None:
+        """See ports.Outbox."""
+        async with self._pool.connection() as connection, connection.transaction():
+            done = await one_of(connection, "outbox_sent", id=delivery.id)
+            if done is None or not delivery.episode_id:
+                return
+            if delivery.purpose is Purpose.card:
+                first = await self._card_stands(connection, delivery, ref)
+                if first is not None:
+                    self._metrics.card_delivered(first, done["now"])
+            elif delivery.purpose is Purpose.page:
+                await self._paged(connection, delivery, done["now"])
+
+    async def _card_stands(
+        self, connection: Connection, delivery: Delivery, ref: MessageRef | None
+    ) -> Record | None:
+        """Remember where the card stands; the episode, if this is its first card anywhere."""
+        put = await one_of(
+            connection,
+            "card_put",
+            episode=delivery.episode_id,
+            destination=delivery.destination,
+            channel=ref.channel if ref else "",
+            message=ref.id if ref else "",
+            url=ref.url if ref else None,
+        )
+        only = await one_of(connection, "card_first", episode=delivery.episode_id)
+        if not (put and put["first"] and only and only["first"]):
+            return None
+        return (await records_of(connection, [delivery.episode_id])).get(delivery.episode_id)
+
+    async def _paged(self, connection: Connection, delivery: Delivery, now: datetime) -> None:
+        records = await records_of(connection, [delivery.episode_id])
+        self._metrics.paged(delivery.destination)
+        if await run(connection, "episode_paged", id=delivery.episode_id):
+            writing = Writing(now)
+            record = records[delivery.episode_id]
+            person = delivery.person.id if delivery.person else None
+            writing.announce_change(record, EpisodeChange.paged, now, person)
+            await writing.flush(connection)
+
+    async def failed(
+        self,
+        delivery: Delivery,
+        reason: DeliveryReason,
+        *,
+        retry_at: datetime | None,
+        ambiguous: bool,
+    ) -> None:
+        """See ports.Outbox. What is given up for one destination goes to another, and is told there."""
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await one_of(
+                connection,
+                "outbox_failed",
+                id=delivery.id,
+                attempt=delivery.attempt,
+                reason=reason.value,
+                retry_at=retry_at,
+                ambiguous=ambiguous,
+            )
+            if row is None or retry_at is not None or reason is DeliveryReason.no_longer_due:
+                return
+            await self._fail_over(connection, row, reason)
+
+    async def _fail_over(
+        self, connection: Connection, row: DictRow, reason: DeliveryReason
+    ) -> None:
+        asked = {name: row[name] for name in ("episode", "round", "step", "target", "purpose")}
+        tried = {one["destination"] for one in await all_of(connection, "outbox_tried", **asked)}
+        every = [one.id for one in self._configuration().destinations]
+        if row["purpose"] == Purpose.page.value:
+            every = [one for one in every if self._knows(row["target"], one)]
+        left = next((one for one in every if one not in tried), None)
+        (clock,) = await all_of(connection, "now")
+        writing = Writing(clock["now"])
+        writing.audit(
+            "system",
+            "delivery",
+            "given_up",
+            episode=str(row["episode"]) if row["episode"] else None,
+            before={"destination": row["destination"], "purpose": row["purpose"]},
+            after={"reason": reason.value, "destination": left},
+        )
+        if left is None or row["purpose"] == Purpose.thread.value:
+            log.error("an effect was given up", destination=row["destination"], reason=reason.value)
+        else:
+            records = await records_of(connection, [str(row["episode"])] if row["episode"] else [])
+            record = next(iter(records.values()), None)
+            self._again(writing, row, record, left)
+        await writing.flush(connection)
+
+    def _again(
+        self, writing: Writing, row: DictRow, record: Record | None, destination: str
+    ) -> None:
+        purpose = Purpose(row["purpose"])
+        if purpose is Purpose.told:
+            writing.tell(
+                row["target"],
+                destination,
+                row["text"] or "",
+                record=record,
+                number=row["round"],
+                step=row["step"],
+            )
+        elif record is not None:
+            writing.send(record, destination, purpose, row["target"], step=row["step"])
+        if row["destination"] != destination:
+            hour = int(writing.now.timestamp()) // 3600
+            text = f"Engineers: {row['destination']} takes no messages; they come here for now."
+            writing.tell(f"down-{row['destination']}", destination, text, number=hour)
+
+    def _knows(self, person_id: str, destination: str) -> bool:
+        return _person(self._configuration(), person_id, destination).chat_id is not None
+
+
+def _person(configuration: Configuration, person_id: str, destination: str) -> PersonRef:
+    person: Any = configuration.person(person_id)
+    if person is None:
+        return PersonRef(person_id, person_id, None)
+    kind = next((one.kind for one in configuration.destinations if one.id == destination), None)
+    return PersonRef(person.id, person.name, chat_id(person, kind))
+
+
+def _line(item_id: str, items: list[Item], *, shared: bool) -> CardLine | None:
+    for item in items:
+        if item.id == item_id:
+            return line_for(item, hide=hides(items, shared=shared))
+    return None

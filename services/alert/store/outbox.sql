@@ -1,0 +1,84 @@
+-- Effects in chat: leased, sent, tried again. The database's clock decides what is due.
+
+-- name: outbox_cancel_pages
+-- A page whose episode has an owner or an end wakes nobody.
+update alert.outbox o set state = 'cancelled', reason = 'no_longer_due'
+from alert.episodes e
+where e.id = o.episode and o.purpose = 'page' and e.state <> 'open' and o.state = 'pending'
+  and (%(destination)s::text is null or o.destination = %(destination)s)
+
+-- name: outbox_take
+-- A lease that ran out belonged to a process that died or hangs: its attempt may have arrived.
+with chosen as (
+    select o.id, o.state = 'leased' as lost from alert.outbox o
+    left join alert.episodes e on e.id = o.episode
+    where o.state in ('pending', 'leased') and o.due_at <= alert.now()
+      and (o.lease_until is null or o.lease_until < alert.now())
+      and (%(destination)s::text is null or o.destination = %(destination)s)
+      and (o.purpose <> 'page' or (%(pages)s and e.state = 'open'))
+      -- A new message goes beneath its card, so the card comes first.
+      and (o.purpose <> 'thread' or exists (
+            select from alert.cards c
+            where c.episode = o.episode and c.destination = o.destination))
+    order by o.rank, o.due_at, o.purpose, o.made_at
+    limit %(limit)s
+    for update of o skip locked
+)
+update alert.outbox o
+set state = 'leased', attempt = o.attempt + 1, taken = o.wanted,
+    lease_until = alert.now() + make_interval(secs => %(lease)s),
+    ambiguous = o.ambiguous or chosen.lost,
+    first_tried_at = coalesce(o.first_tried_at, alert.now())
+from chosen where o.id = chosen.id
+returning o.*
+
+-- name: outbox_still_due
+select o.state = 'leased' and (o.purpose <> 'page' or e.state = 'open') as due
+from alert.outbox o left join alert.episodes e on e.id = o.episode
+where o.id = %(id)s and o.attempt = %(attempt)s
+
+-- name: outbox_sent
+-- A card that changed while it was sent is sent again.
+update alert.outbox set
+    state = case when wanted > taken then 'pending' else 'sent' end,
+    attempt = case when wanted > taken then 0 else attempt end,
+    first_tried_at = case when wanted > taken then null else first_tried_at end,
+    due_at = case when wanted > taken then alert.now() else due_at end,
+    lease_until = null, ambiguous = false, reason = null, sent_at = alert.now()
+where id = %(id)s
+returning episode, purpose, destination, alert.now() as now
+
+-- name: outbox_failed
+update alert.outbox set
+    state = case when %(retry_at)s::timestamptz is null then
+                 case when %(reason)s = 'no_longer_due' then 'cancelled' else 'failed' end
+            else 'pending' end,
+    due_at = coalesce(%(retry_at)s, due_at),
+    lease_until = null, ambiguous = %(ambiguous)s, reason = %(reason)s,
+    attempt = case when %(reason)s = 'rate_limited' then attempt - 1 else attempt end
+where id = %(id)s and attempt = %(attempt)s and state = 'leased'
+returning episode, round, step, target, destination, purpose, text, rank
+
+-- name: outbox_tried
+-- Where this very effect was already tried, so that failing over ends.
+select destination from alert.outbox
+where episode is not distinct from %(episode)s and round = %(round)s and step = %(step)s
+  and target = %(target)s and purpose = %(purpose)s
+
+-- name: card_put
+insert into alert.cards (episode, destination, channel, message, url, posted_at)
+values (%(episode)s, %(destination)s, %(channel)s, %(message)s, %(url)s, alert.now())
+on conflict (episode, destination) do update set
+    channel = excluded.channel, message = excluded.message, url = excluded.url
+returning (xmax = 0) as first
+
+-- name: card_first
+select count(*) = 1 as first from alert.cards where episode = %(episode)s
+
+-- name: cards_of
+select episode, destination, channel, message, url from alert.cards
+where episode = any(%(episodes)s::uuid[])
+
+-- name: episode_paged
+update alert.episodes set first_paged_at = alert.now()
+where id = %(id)s and first_paged_at is null

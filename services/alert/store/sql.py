@@ -1,0 +1,38 @@
+"""The statements of the store's SQL files, and how they are run. A file is part of the program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+
+from services.runtime.postgres import load_queries
+
+Connection = AsyncConnection[Any]
+
+FOLD = load_queries("services.alert.store", "fold.sql")
+EPISODES = load_queries("services.alert.store", "episodes.sql")
+OUTBOX = load_queries("services.alert.store", "outbox.sql")
+TIMERS = load_queries("services.alert.store", "timers.sql")
+
+_ALL = {**FOLD, **EPISODES, **OUTBOX, **TIMERS}
+
+
+async def all_of(connection: Connection, name: str, **values: Any) -> list[DictRow]:
+    """Run a named statement and fetch its rows as mappings."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_ALL[name], values)
+        return await cursor.fetchall()
+
+
+async def one_of(connection: Connection, name: str, **values: Any) -> DictRow | None:
+    """The first row, or None."""
+    rows = await all_of(connection, name, **values)
+    return rows[0] if rows else None
+
+
+async def run(connection: Connection, name: str, **values: Any) -> int:
+    """Run a named statement; how many rows it touched."""
+    cursor = await connection.execute(_ALL[name], values)
+    return cursor.rowcount

@@ -1,0 +1,78 @@
+"""Stored episodes as cards are drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from services.alert.domain.card import Card, CardState
+from services.alert.domain.cards import Standing, card_for
+from services.alert.domain.items import Item
+from services.alert.domain.lifecycle import Record
+from services.alert.store.rows import item_today, record_of
+from services.alert.store.sql import Connection, all_of
+from services.contracts.configuration import Configuration
+from services.contracts.events import CloseReason
+
+
+async def records_of(connection: Connection, ids: Iterable[str]) -> dict[str, Record]:
+    """Episodes by id; unknown ids are left out."""
+    rows = await all_of(connection, "episodes_by_ids", ids=list(ids))
+    return {str(row["id"]): record_of(row) for row in rows}
+
+
+async def messages_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[Item]]:
+    """The person's messages of each episode, in order."""
+    found: dict[str, list[Item]] = {}
+    for row in await all_of(connection, "items_of_episodes", ids=list(ids)):
+        found.setdefault(str(row["episode"]), []).append(item_today(row))
+    return found
+
+
+def standing_of(record: Record, items: list[Item], configuration: Configuration) -> Standing:
+    """An episode with names in the place of ids."""
+    account = configuration.account(record.platform, record.account_id)
+    brand = next((one.name for one in configuration.brands if one.id == record.brand), record.brand)
+    ending = record.folded.ending
+    merged = record.state is CardState.merged
+    answered = ending is not None and ending.reason is CloseReason.answered
+    # Written outside of Presence: whoever had claimed it is the one who answered, as far as we know.
+    by = record.first_claimed_by if answered else ending.by if ending else None
+    return Standing(
+        episode_id=record.id,
+        version=record.version,
+        state=record.state,
+        brand=brand,
+        platform=record.platform,
+        account=(account.handle if account else None) or record.account_id,
+        items=items,
+        opened_at=record.folded.opened_at,
+        due_at=record.due_at,
+        zone=configuration.rotas[0].zone,
+        claimed_by=_name(configuration, record.claimed_by),
+        reason=CloseReason.merged if merged else ending.reason if ending else None,
+        ended_at=ending.at if ending else record.opened_recorded_at if merged else None,
+        ended_by=_name(configuration, by),
+        reopened=record.folded.reopened,
+        checklist=record.checklist,
+        stale=record.stale,
+    )
+
+
+def _name(configuration: Configuration, person_id: str | None) -> str | None:
+    person = configuration.person(person_id) if person_id else None
+    return person.name if person else person_id
+
+
+def is_shared(configuration: Configuration, destination: str) -> bool:
+    """Whether people beyond those on call read it; a place that is not configured any more is."""
+    shared: Mapping[str, bool] = {one.id: one.shared for one in configuration.destinations}
+    return shared.get(destination, True)
+
+
+def card_at(
+    record: Record, items: list[Item], configuration: Configuration, destination: str, now: datetime
+) -> Card:
+    """The card as this destination may show it."""
+    standing = standing_of(record, items, configuration)
+    return card_for(standing, now, shared=is_shared(configuration, destination))

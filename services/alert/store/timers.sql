@@ -1,0 +1,59 @@
+-- Escalation: durable timers on the database's clock.
+
+-- name: timers_due
+-- Newest episodes first: after an outage they are the ones that can still be answered in time.
+select t.episode, e.conversation from alert.timers t join alert.episodes e on e.id = t.episode
+where t.due_at <= alert.now()
+order by (cardinality(e.sensitive) > 0) desc, e.opened_at desc
+limit %(limit)s
+
+-- name: timer_lock
+-- The conversation's row first, as everywhere; whoever holds it will see to the timer.
+select c.id from alert.conversations c where c.id = %(conversation)s for update skip locked
+
+-- name: timer_take
+select t.episode, t.step, t.due_at, t.backfill, alert.now() as now from alert.timers t
+where t.episode = %(episode)s and t.due_at <= alert.now()
+
+-- name: episode_by_id
+select * from alert.episodes where id = %(id)s
+
+-- name: paged_for
+select person, max(at) as at from alert.paged where episode = %(episode)s group by person
+
+-- name: pings_of
+-- Each person's pings of late, over all episodes.
+select person, count(*) as pings from alert.paged
+where person = any(%(people)s) and at > alert.now() - make_interval(secs => %(seconds)s)
+group by person
+
+-- name: paged_add
+insert into alert.paged (episode, person, step, at) values (%(episode)s, %(person)s, %(step)s, %(at)s)
+
+-- name: account_first_seen
+select first_seen_at from alert.accounts where platform = %(platform)s and account_id = %(account)s
+
+-- name: timers_release_backfill
+-- The source has caught up: what waited for its answers waits no longer.
+update alert.timers t
+set due_at = least(t.due_at, alert.now() + make_interval(secs => %(grace)s)), backfill = false
+from alert.episodes e
+where e.id = t.episode and t.backfill and e.account_id = %(account)s
+
+-- name: timers_missing
+-- What the auditor looks for: somebody waits, may be paged, and no timer will ever fire.
+select e.id from alert.episodes e left join alert.timers t on t.episode = e.id
+where e.state in ('open', 'claimed') and e.shows = 'card' and e.may_page and t.episode is null
+
+-- name: timers_overdue
+select count(*) as overdue from alert.timers
+where due_at < alert.now() - make_interval(secs => %(seconds)s)
+
+-- name: announcements_next
+select id, event_id, topic, key, payload from alert.announcements order by id limit 200
+
+-- name: announcements_done
+delete from alert.announcements where id = any(%(ids)s)
+
+-- name: timer_step
+select step from alert.timers where episode = %(episode)s

@@ -1,0 +1,179 @@
+"""What a transaction writes: records, effects and announcements, gathered and written at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from services.alert.domain import lifecycle
+from services.alert.domain.lifecycle import Change, Record
+from services.alert.ports import Purpose
+from services.alert.store.rows import as_json, rank, record_row
+from services.alert.store.sql import FOLD, Connection
+from services.contracts import topics
+from services.contracts.base import Contract
+from services.contracts.events import EpisodeChange, EpisodeEvent, Label
+
+HISTORY_TOLD = (
+    "Older messages arrived: they are in the list of open episodes, and nobody was paged."
+)
+
+
+@dataclass(slots=True)
+class Writing:
+    """Gathers within one transaction. `measured` and `corrected` are for the metrics, after the commit."""
+
+    now: datetime
+    records: dict[str, Record] = field(default_factory=dict)
+    measured: list[Record] = field(default_factory=list)
+    corrected: list[tuple[Label, Label]] = field(default_factory=list)
+    """Labels that a person changed, from and to."""
+    opened: int = 0
+    _outbox: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    _timers: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    _announced: list[tuple[str, str, str, bytes]] = field(default_factory=list)
+    _audited: list[dict[str, Any]] = field(default_factory=list)
+
+    def change(self, change: Change) -> None:
+        """Take an episode's next state and what follows from it."""
+        record = change.record
+        for effect in change.effects:
+            if isinstance(effect, lifecycle.Measure):
+                self.measured.append(record)
+                record = replace(record, measured=True)
+            elif isinstance(effect, lifecycle.ShowCard):
+                record = replace(record, has_card=True)
+                for destination in record.destinations:
+                    self.send(record, destination, Purpose.card, "card")
+            elif isinstance(effect, lifecycle.ShowLine):
+                self.send(record, record.destinations[0], Purpose.thread, effect.item_id)
+            elif isinstance(effect, lifecycle.SetTimer):
+                self.timer(record.id, effect.step, effect.due_at, backfill=effect.backfill)
+            elif isinstance(effect, lifecycle.StopPaging):
+                self._timers[record.id] = None
+            elif isinstance(effect, lifecycle.Announce):
+                self.announce_change(record, effect.change, effect.at, effect.by)
+            elif isinstance(effect, lifecycle.TellHistory):
+                hour = int(self.now.timestamp()) // 3600
+                home = record.destinations[0]
+                self.tell("history", home, HISTORY_TOLD, number=hour)
+        self.records[record.id] = record
+
+    def send(
+        self, record: Record, destination: str, purpose: Purpose, target: str, *, step: int = 0
+    ) -> None:
+        """A row of the outbox for an episode. `target` is what makes it unique within its purpose."""
+        round_ = record.paging_round if purpose is Purpose.page else 0
+        key = (record.id, round_, step, target, destination, purpose.value)
+        self._outbox[key] = _row(key, rank(record), None)
+
+    def tell(
+        self,
+        target: str,
+        destination: str,
+        text: str,
+        *,
+        record: Record | None = None,
+        number: int = 0,
+        step: int = 0,
+    ) -> None:
+        """A plain line to a channel; told once for the same target, number and step."""
+        episode = record.id if record else None
+        key = (episode, number, step, target, destination, Purpose.told.value)
+        self._outbox[key] = _row(key, rank(record) if record else 2, text)
+
+    def timer(self, episode: str, step: int, due_at: datetime, *, backfill: bool = False) -> None:
+        """The episode's one future timer."""
+        self._timers[episode] = {
+            "episode": episode,
+            "step": step,
+            "due_at": due_at,
+            "backfill": backfill,
+        }
+
+    def stop(self, episode: str) -> None:
+        """No timer, and no page that was not sent."""
+        self._timers[episode] = None
+
+    def announce_change(
+        self, record: Record, change: EpisodeChange, at: datetime, by: str | None = None
+    ) -> None:
+        """A step in an episode's life, to presence.episodes."""
+        ending = record.folded.ending
+        answered = change is EpisodeChange.answered
+        event = EpisodeEvent(
+            event_id=f"{record.id}:{record.version}:{change.value}",
+            episode_id=record.id,
+            conversation_id=str(record.conversation),
+            change=change,
+            at=at,
+            recorded_at=self.now,
+            brand=record.brand,
+            platform=record.platform,
+            account_id=record.account_id,
+            by=by or (record.first_claimed_by if answered else None),
+            reason=ending.reason if ending and not record.live else None,
+            wall_seconds=record.folded.wall_seconds if answered else None,
+            business_seconds=record.business_seconds if answered else None,
+        )
+        self.announce(event.event_id, topics.EPISODES, event.conversation_id, event)
+
+    def announce(self, event_id: str, topic: topics.Topic, key: str, event: Contract) -> None:
+        """Something for Kafka, written with its cause and sent afterwards."""
+        self._announced.append((event_id, topic.name, key, event.to_bytes()))
+
+    def audit(
+        self,
+        who: str,
+        through: str,
+        act: str,
+        *,
+        episode: str | None = None,
+        item: str | None = None,
+        before: dict[str, Any] | None = None,
+        after: dict[str, Any] | None = None,
+    ) -> None:
+        """Append to the audit record."""
+        self._audited.append(
+            {
+                "who": who,
+                "through": through,
+                "act": act,
+                "episode": episode,
+                "item": item,
+                "before": orjson.dumps(before).decode() if before is not None else None,
+                "after": orjson.dumps(after).decode() if after is not None else None,
+            }
+        )
+
+    async def flush(self, connection: Connection) -> None:
+        """Write everything, within the caller's transaction."""
+        if self.records:
+            rows = as_json(record_row(record) for record in self.records.values())
+            await connection.execute(FOLD["episodes_put"], {"episodes": rows})
+        timers = [timer for timer in self._timers.values() if timer is not None]
+        stopped = [episode for episode, timer in self._timers.items() if timer is None]
+        if timers:
+            await connection.execute(FOLD["timers_put"], {"timers": as_json(timers)})
+        if stopped:
+            await connection.execute(FOLD["timers_drop"], {"episodes": stopped})
+            await connection.execute(FOLD["pages_cancel"], {"episodes": stopped})
+        if self._outbox:
+            rows = as_json(self._outbox.values())
+            await connection.execute(FOLD["outbox_put"], {"rows": rows})
+        if self._announced:
+            ids, names, keys, payloads = (list(one) for one in zip(*self._announced, strict=True))
+            await connection.execute(
+                FOLD["announcements_put"],
+                {"ids": ids, "topics": names, "keys": keys, "payloads": payloads},
+            )
+        for act in self._audited:
+            await connection.execute(FOLD["audit_put"], act)
+
+
+def _row(key: tuple[Any, ...], rank_: int, text: str | None) -> dict[str, Any]:
+    names = ("episode", "round", "step", "target", "destination", "purpose")
+    return {**dict(zip(names, key, strict=True)), "rank": rank_, "text": text}

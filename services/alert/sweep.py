@@ -1,0 +1,232 @@
+"""Alert's workers: fold what came, fire what is due, announce what happened, show the figures.
+
+Each loop wakes at once when another has work for it, and looks by itself every so often: a wake-up
+that is lost costs a second, never a card. A database or broker that is away is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import psycopg
+from confluent_kafka import Message
+from prometheus_client import Counter
+from psycopg_pool import PoolTimeout
+
+from services.alert.domain import rota as rotas
+from services.alert.handlers import SERVICE
+from services.alert.intake import IntakeProgress
+from services.alert.metrics import AlertMetrics
+from services.alert.store.announcements import Announcements
+from services.alert.store.escalating import Escalating
+from services.alert.store.figures import Figures
+from services.alert.store.folding import Folding
+from services.alert.store.inbox import Inbox, RawEvent
+from services.contracts.configuration import Configuration
+from services.runtime.backoff import Backoff
+from services.runtime.clock import Clock
+from services.runtime.dead_letter import DeadLetterReason, dead_letter
+from services.runtime.errors import Transient
+from services.runtime.logs import get_logger
+from services.runtime.producer import Producer
+
+log = get_logger(__name__)
+
+AWAY = (psycopg.OperationalError, PoolTimeout, Transient)
+"""What passes by itself: the database or Kafka is away."""
+
+
+@dataclass(slots=True)
+class WakeUps:
+    """One event a loop, and what else wants to know of new effects."""
+
+    fold: asyncio.Event = field(default_factory=asyncio.Event)
+    timers: asyncio.Event = field(default_factory=asyncio.Event)
+    announcements: asyncio.Event = field(default_factory=asyncio.Event)
+    deliveries: Sequence[Callable[[], None]] = ()
+
+    def changed(self) -> None:
+        """Effects were written."""
+        self.timers.set()
+        self.announcements.set()
+        for wake in self.deliveries:
+            wake()
+
+
+class Sweep:
+    """The loops. Start each as a worker."""
+
+    def __init__(
+        self,
+        *,
+        folding: Folding,
+        escalating: Escalating,
+        announcements: Announcements,
+        figures: Figures,
+        inbox: Inbox,
+        intake: IntakeProgress,
+        producer: Producer,
+        metrics: AlertMetrics,
+        dead_letters: Counter,
+        configuration: Callable[[], Configuration],
+        clock: Clock,
+        wake: WakeUps,
+    ) -> None:
+        self._folding = folding
+        self._escalating = escalating
+        self._announcements = announcements
+        self._figures = figures
+        self._inbox = inbox
+        self._intake = intake
+        self._producer = producer
+        self._metrics = metrics
+        self._dead_letters = dead_letters
+        self._configuration = configuration
+        self._clock = clock
+        self._wake = wake
+
+    def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """By name, for Workers."""
+        return {
+            "fold": lambda: self._every(1.0, self.fold, self._wake.fold),
+            "timers": lambda: self._every(0.5, self.fire, self._wake.timers),
+            "announce": lambda: self._every(1.0, self.announce, self._wake.announcements),
+            "figures": lambda: self._every(2.0, self.show),
+            "forget": lambda: self._every(3600.0, self.forget),
+        }
+
+    async def _every(
+        self,
+        seconds: float,
+        work: Callable[[], Awaitable[bool]],
+        wake: asyncio.Event | None = None,
+    ) -> None:
+        """Work until there is none left; then wait for a wake-up or the next look."""
+        backoff = Backoff(initial=0.5, cap=10.0)
+        failures = 0
+        while True:
+            if wake is not None:
+                wake.clear()
+            try:
+                more = await work()
+                failures = 0
+            except AWAY as error:
+                failures += 1
+                wait = backoff.delay(failures)
+                log.warning("waiting for what is away", error=str(error), seconds=round(wait, 1))
+                await self._clock.sleep(wait)
+                continue
+            if not more:
+                await self._rest(seconds, wake)
+
+    async def _rest(self, seconds: float, wake: asyncio.Event | None) -> None:
+        if wake is None:
+            await self._clock.sleep(seconds)
+            return
+        looking = asyncio.ensure_future(self._clock.sleep(seconds))
+        woken = asyncio.ensure_future(wake.wait())
+        try:
+            await asyncio.wait({looking, woken}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looking.cancel()
+            woken.cancel()
+
+    async def fold(self) -> bool:
+        """Fold a batch; whether there is more."""
+        done = await self._folding.round()
+        for record in done.ended:
+            self._metrics.ended(record)
+        if done.events:
+            self._wake.changed()
+        if done.events and done.more:
+            return True
+        await self._put_poison_aside()
+        return done.more and done.events > 0
+
+    async def fire(self) -> bool:
+        """Fire what is due, if enough is known; whether there is more."""
+        allowed = await self._intake.permission()
+        if not allowed.page:
+            return False
+        fired = await self._escalating.fire_due(stale=allowed.stale)
+        if fired:
+            self._wake.changed()
+        return fired > 0
+
+    async def announce(self) -> bool:
+        """Send corrections and the lifecycle to Kafka; whether there is more."""
+        return await self._announcements.send() > 0
+
+    async def show(self) -> bool:
+        """Bring the gauges up to date."""
+        await self._figures.show()
+        now, configuration = self._clock.now(), self._configuration()
+        self._metrics.present(
+            (
+                rota.id,
+                rotas.on_call(rota, now) is not None
+                or rotas.closed(rota, configuration.hours, now),
+            )
+            for rota in configuration.rotas
+        )
+        return False
+
+    async def forget(self) -> bool:
+        """Drop the ids of events that cannot be repeated any more."""
+        await self._inbox.forget(self._configuration().retention.event_ids)
+        return False
+
+    async def _put_poison_aside(self) -> None:
+        """Events that could not be folded go to the dead letters, then out of the way."""
+        poison = await self._inbox.poison()
+        if not poison:
+            return
+        now = self._clock.now()
+        await self._producer.publish(
+            [
+                dead_letter(
+                    cast("Message", _Stored(one.event, one.stored_at)),
+                    DeadLetterReason.failed,
+                    one.why,
+                    service=SERVICE,
+                    now=now,
+                )
+                for one in poison
+            ]
+        )
+        await self._inbox.dead_lettered([one.id for one in poison])
+        for one in poison:
+            self._dead_letters.labels(one.event.topic, DeadLetterReason.failed.value).inc()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A stored event in the form of the record that it was."""
+
+    event: RawEvent
+    at: datetime
+
+    def topic(self) -> str:
+        return self.event.topic
+
+    def partition(self) -> int:
+        return self.event.partition
+
+    def offset(self) -> int:
+        return self.event.offset
+
+    def key(self) -> bytes | None:
+        return self.event.key
+
+    def value(self) -> bytes:
+        return self.event.payload
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return []
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, int(self.at.astimezone(UTC).timestamp() * 1000)

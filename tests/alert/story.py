@@ -1,0 +1,166 @@
+"""Stories on a real PostgreSQL: events come in, time is moved, and a room notes what it was sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from services.alert.metrics import AlertMetrics
+from services.alert.ports import Actor, Delivery, MessageRef, Purpose
+from services.alert.store.acts import PostgresEpisodes
+from services.alert.store.escalating import Escalating
+from services.alert.store.folding import Folding
+from services.alert.store.inbox import Inbox, Position, RawEvent
+from services.alert.store.outbox import PostgresOutbox
+from services.contracts.configuration import Configuration
+from services.contracts.events import ClassifiedNotification
+from services.runtime.postgres import Pool, create_pool, migrate
+from tests.alert.builders import at, configuration
+
+MIA = Actor("mia", "slack")
+BEN = Actor("ben", "console")
+TOM = Actor("tom", "slack")
+EVA = Actor("eva", "link")
+
+
+@dataclass
+class Story:
+    """A team, its database, and the chat as it was seen."""
+
+    pool: Pool
+    file: Configuration
+    metrics: AlertMetrics
+    registry: CollectorRegistry
+    inbox: Inbox
+    folding: Folding
+    escalating: Escalating
+    outbox: PostgresOutbox
+    episodes: PostgresEpisodes
+    seen: list[Delivery] = field(default_factory=list)
+    offset: int = 0
+
+    async def at(self, minutes: float) -> None:
+        """Move every session's clock."""
+        await self.moment(at(minutes))
+
+    async def moment(self, now: datetime) -> None:
+        """The same, to an instant."""
+        async with self.pool.connection() as connection:
+            await connection.execute(
+                "create or replace function alert.now() returns timestamptz language sql volatile"  # type: ignore[arg-type]
+                f" parallel safe as $$ select '{now.isoformat()}'::timestamptz $$"
+            )
+
+    async def hear(self, *events: ClassifiedNotification, fold: bool = True) -> None:
+        """Events come from Kafka and are folded."""
+        await self.receive(events)
+        if fold:
+            await self.fold()
+
+    async def receive(self, events: Sequence[ClassifiedNotification]) -> int:
+        """Into the inbox only."""
+        raw = []
+        for event in events:
+            self.offset += 1
+            said = event.notification
+            raw.append(
+                RawEvent(
+                    said.event_id,
+                    event.to_bytes(),
+                    "presence.classified",
+                    0,
+                    self.offset - 1,
+                    said.key.encode(),
+                )
+            )
+        return await self.inbox.append(raw, [Position("presence.classified", 0, self.offset)])
+
+    async def fold(self) -> None:
+        """Fold all that waits."""
+        while (await self.folding.round()).events:
+            pass
+
+    async def sweep(self) -> list[str]:
+        """Fire what is due and deliver it; who was paged, in order."""
+        while await self.escalating.fire_due():
+            pass
+        return await self.deliver()
+
+    async def deliver(self) -> list[str]:
+        """Deliver everything; who was paged."""
+        paged = []
+        while taken := await self.outbox.take(50):
+            for delivery in taken:
+                if not await self.outbox.still_due(delivery):
+                    continue
+                self.seen.append(delivery)
+                await self.outbox.sent(delivery, MessageRef("C1", f"ts-{len(self.seen)}"))
+                if delivery.purpose is Purpose.page and delivery.person:
+                    paged.append(delivery.person.id)
+        return paged
+
+    def of(self, purpose: Purpose) -> list[Delivery]:
+        """What was delivered of this kind."""
+        return [delivery for delivery in self.seen if delivery.purpose is purpose]
+
+    def posted(self) -> list[Delivery]:
+        """New cards, in order."""
+        return [delivery for delivery in self.of(Purpose.card) if delivery.card_ref is None]
+
+    async def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Straight from the database."""
+        async with self.pool.connection() as connection:
+            return await (await connection.execute(query)).fetchall()  # type: ignore[arg-type]
+
+    async def only(self) -> str:
+        """The id of the one open episode."""
+        (row,) = await self.episodes.open()
+        return row.episode_id
+
+    async def states(self) -> list[str]:
+        """The state of every episode, oldest first."""
+        rows = await self.rows("select state from alert.episodes order by number")
+        return [row[0] for row in rows]
+
+    async def ended(self) -> list[tuple[Any, ...]]:
+        """What must be the same in any order: openings, ends, labels and seconds."""
+        return await self.rows(
+            "select key, opened_at, openers, round, reopened, reason, ended_at, label, wall_seconds,"
+            " skewed from alert.episodes where state <> 'merged' order by key, opened_at"
+        )
+
+    def value(self, name: str, **labels: str) -> float:
+        """A metric as Prometheus would read it."""
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+
+@asynccontextmanager
+async def story(url: str, file: Configuration | None = None) -> AsyncIterator[Story]:
+    """A team with a fresh database, on a Monday morning."""
+    pool = create_pool(url, name="test", max_size=4)
+    await pool.open()
+    try:
+        await migrate(pool, "alert", "services.alert.store.migrations")
+        chosen = file or configuration()
+        registry = CollectorRegistry()
+        metrics = AlertMetrics(registry, chosen)
+        told = Story(
+            pool=pool,
+            file=chosen,
+            metrics=metrics,
+            registry=registry,
+            inbox=Inbox(pool, "test-cluster"),
+            folding=Folding(pool, lambda: told.file),
+            escalating=Escalating(pool, lambda: told.file, metrics),
+            outbox=PostgresOutbox(pool, lambda: told.file, metrics),
+            episodes=PostgresEpisodes(pool, lambda: told.file, metrics),
+        )
+        await told.at(0)
+        yield told
+    finally:
+        await pool.close()
