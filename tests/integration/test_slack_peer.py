@@ -1,0 +1,284 @@
+"""Slack's destination against a Slack emulator that we did not write, and the demo's strict local chat.
+
+The emulator (npm `emulate`) is the arbiter of the calls and their fields; the local chat refuses what
+Block Kit's reference refuses and presses buttons with signed requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from pydantic import SecretStr
+
+from deploy.local.chat.app import ChatSettings
+from deploy.local.chat.app import create_app as create_chat
+from deploy.local.chat.server import ChatServer
+from deploy.local.chat.workspace import Member
+from deploy.local.ports import random_free_port
+from services.alert.chat.links import Links
+from services.alert.chat.slack import SlackDestination
+from services.alert.chat.slack_client import SlackClient
+from services.alert.chat.slack_interactions import SlackInteractions
+from services.alert.console.app import create_app
+from services.alert.domain.card import CardState
+from services.alert.ports import DeliveryReason, PersonRef, Purpose
+from services.contracts.events import CloseReason
+from services.runtime.clock import SystemClock
+from services.runtime.errors import Permanent
+from tests.alert.chat_builders import SECRET, MemoryEpisodes, card, configuration, delivery, line
+
+pytestmark = pytest.mark.integration
+
+TOKEN = "xoxb-presence-test"
+SIGNING_SECRET = "the signing secret of the test"
+PEERS = Path(__file__).parent.parent / "peers"
+
+
+@dataclass
+class Peer:
+    """A Slack, and who and what is in it."""
+
+    base_url: str
+    channel: str
+    member: str
+
+
+def _node() -> str:
+    node = shutil.which("node")
+    if node is None or shutil.which("npm") is None:
+        if os.environ.get("CI", "").lower() in {"true", "1"}:
+            pytest.fail("Node.js is missing: install node and npm", pytrace=False)
+        pytest.skip("Node.js is missing: install node and npm to run the Slack emulator")
+    if not (PEERS / "node_modules/emulate/package.json").exists():
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=PEERS, check=True, timeout=120)
+    return node
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[str]:
+    """The emulator's Web API."""
+    process = subprocess.Popen(
+        [_node(), "slack.mjs"],
+        cwd=PEERS,
+        env={**os.environ, "SLACK_TOKEN": TOKEN},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    try:
+        url = json.loads(process.stdout.readline())["url"]
+        yield f"{url.replace('localhost', '127.0.0.1')}/api/"
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+async def _call(base_url: str, method: str, **fields: str) -> Any:
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as http:
+        return (await http.post(f"{base_url}{method}", data=fields)).json()
+
+
+async def _emulator(address: str) -> Peer:
+    channels = (await _call(address, "conversations.list"))["channels"]
+    users = (await _call(address, "users.list"))["members"]
+    channel = next(one["id"] for one in channels if one["name"] == "general")
+    return Peer(address, channel, next(one["id"] for one in users if one["name"] == "mia"))
+
+
+@dataclass
+class LocalChat:
+    """The demo's chat and its settings, which may be changed while it runs."""
+
+    peer: Peer
+    settings: ChatSettings
+    app: Any
+
+
+async def _serve(server: uvicorn.Server) -> asyncio.Task[None]:
+    task = asyncio.ensure_future(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.02)
+        assert not task.done(), task.result()
+    return task
+
+
+@pytest.fixture
+async def local_chat() -> AsyncIterator[LocalChat]:
+    """The demo's chat."""
+    port = random_free_port()
+    settings = ChatSettings(
+        members=[Member("U0MIA1", "Mia", "mia"), Member("U0STRANGER", "Sam", "sam")],
+        channels={"C0HELP1": "help"},
+        signing_secret=SecretStr(SIGNING_SECRET),
+        token=SecretStr(TOKEN),
+        base_url=f"http://127.0.0.1:{port}",
+    )
+    app = create_chat(settings)
+    server = ChatServer(app, port)
+    task = await _serve(server)
+    peer = Peer(f"{settings.base_url}/api/", "C0HELP1", "U0MIA1")
+    yield LocalChat(peer, settings, app)
+    server.should_exit = True
+    await task
+
+
+@pytest.fixture(params=["emulator", "local chat"])
+async def peer(request: pytest.FixtureRequest) -> Peer:
+    """Each Slack in turn."""
+    if request.param == "emulator":
+        return await _emulator(request.getfixturevalue("emulator"))
+    found: LocalChat = request.getfixturevalue("local_chat")
+    return found.peer
+
+
+@pytest.fixture
+async def slack(peer: Peer) -> AsyncIterator[SlackDestination]:
+    """The destination under test."""
+    links = Links("https://presence.example", SecretStr(SECRET))
+    client = SlackClient(SecretStr(TOKEN), peer.base_url)
+    destination = SlackDestination("help", peer.channel, client, links)
+    yield destination
+    await destination.close()
+
+
+async def _history(peer: Peer, **more: str) -> list[dict[str, Any]]:
+    method = "conversations.replies" if "ts" in more else "conversations.history"
+    fields = {"channel": peer.channel, "include_all_metadata": "true", **more}
+    found: list[dict[str, Any]] = (await _call(peer.base_url, method, **fields))["messages"]
+    return found
+
+
+async def test_a_card_is_posted_changed_threaded_and_found_again(
+    peer: Peer, slack: SlackDestination
+) -> None:
+    began = datetime.now(UTC)
+    ref = await slack.post(card(), "d-card-1")
+    await slack.thread(ref, line(), card(), "d-thread-1")
+    answered = card(state=CardState.answered, ended="answered by Mia after 4 min", acts=())
+    assert await slack.update(ref, answered) == ref
+
+    [shown] = [one for one in await _history(peer) if one["ts"] == ref.id]
+    assert shown["text"].startswith("Answered by Mia after 4 min")
+    assert [block["type"] for block in shown["blocks"]] == ["context"]
+    parent, beneath = await _history(peer, ts=ref.id)
+    assert (parent["ts"], "Hello? Anybody?" in json.dumps(beneath)) == (ref.id, True)
+    assert ref.url
+    assert ref.url.startswith("http")
+
+    for purpose in (Purpose.card, Purpose.thread):
+        row = delivery(purpose, card_ref=ref, first_tried_at=began)
+        found = await slack.find(row)
+        assert found is not None
+        assert found.id == (ref.id if purpose is Purpose.card else beneath["ts"])
+    assert await slack.find(delivery(id="never-sent", first_tried_at=began)) is None
+
+
+async def test_a_page_is_a_direct_message_and_found_there(
+    peer: Peer, slack: SlackDestination
+) -> None:
+    mia = PersonRef("mia", "Mia", peer.member)
+    began = datetime.now(UTC)
+    ref = await slack.post(card(), "d-card-2")
+    page = await slack.page(mia, card(), ref, "d-page-1")
+    assert page.channel.startswith("D")
+    row = delivery(Purpose.page, person=mia, first_tried_at=began)
+    assert await slack.find(row) == page
+
+
+async def test_a_card_whose_message_is_gone_is_posted_anew(
+    peer: Peer, slack: SlackDestination
+) -> None:
+    ref = await slack.post(card(), "d-card-3")
+    assert (await _call(peer.base_url, "chat.delete", channel=peer.channel, ts=ref.id))["ok"]
+    again = await slack.update(ref, card(version=2))
+    assert again.id != ref.id
+    assert again.id in {one["ts"] for one in await _history(peer)}
+
+
+async def test_a_channel_that_is_not_there_is_a_permanent_failure(peer: Peer) -> None:
+    client = SlackClient(SecretStr(TOKEN), peer.base_url)
+    elsewhere = SlackDestination("nowhere", "C0NOWHERE", client)
+    with pytest.raises(Permanent) as refused:
+        await elsewhere.tell("hello", "d1")
+    assert refused.value.reason is DeliveryReason.not_found
+    await elsewhere.close()
+
+
+async def test_a_wrong_token_is_refused_credentials(local_chat: LocalChat) -> None:
+    client = SlackClient(SecretStr("xoxb-wrong"), local_chat.peer.base_url)
+    stranger = SlackDestination("help", "C0HELP1", client)
+    with pytest.raises(Permanent) as refused:
+        await stranger.tell("hello", "d1")
+    assert refused.value.reason is DeliveryReason.refused_credentials
+    await stranger.close()
+
+
+class QuietServer(uvicorn.Server):
+    """Alert's console on a port of its own."""
+
+    def __init__(self, app: Any, port: int) -> None:
+        super().__init__(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+
+
+async def test_people_press_buttons_in_the_chat_and_the_episode_follows(
+    local_chat: LocalChat,
+) -> None:
+    episodes, file, clock = MemoryEpisodes(card()), configuration(), SystemClock()
+    client = SlackClient(SecretStr(TOKEN), local_chat.peer.base_url)
+    slack = SlackDestination("help", "C0HELP1", client)
+    app = create_app(
+        episodes=episodes,
+        configuration=lambda: file,
+        links=Links("http://127.0.0.1", SecretStr(SECRET)),
+        interactions=SlackInteractions(episodes, lambda: file, [slack], clock),
+        slack_signing_secrets=(SecretStr(SIGNING_SECRET),),
+    )
+    port = random_free_port()
+    server = QuietServer(app, port)
+    task = await _serve(server)
+    local_chat.settings.interactions_url = f"http://127.0.0.1:{port}/slack/interactions"
+    ref = await slack.post(card(), "d1")
+    workspace = local_chat.app.state.workspace
+    message = workspace.messages["C0HELP1", ref.id]
+    block_id = next(one["block_id"] for one in message["blocks"] if one["type"] == "actions")
+    where = {"channel": "C0HELP1", "ts": ref.id, "block_id": block_id}
+    async with httpx.AsyncClient(base_url=local_chat.settings.base_url) as page:
+
+        async def press(act: str, person: str) -> Any:
+            pressed = {**where, "person": person, "action_id": f"presence:{act}"}
+            return (await page.post("/_page/press", json=pressed)).json()
+
+        assert (await press("claim", "U0STRANGER"))["ok"]
+        assert episodes.acts == []
+        assert (await press("claim", "U0MIA1"))["ok"]
+        assert episodes.acts == [("ep-1", "mia", "slack", "claim")]
+        assert (await press("no_reply_needed", "U0MIA1"))["ok"]
+        [view] = workspace.views.values()
+        values = {"choice": {"choice": {"selected_option": {"value": "duplicate"}}}}
+        submitted = {"person": "U0MIA1", "view": view.id, "values": values}
+        assert (await page.post("/_page/submit", json=submitted)).json()["ok"]
+    assert episodes.acts[-1] == ("ep-1", "mia", "slack", CloseReason.duplicate)
+    [told] = [one for one in workspace.messages.values() if "ephemeral_for" in one]
+    assert told["ephemeral_for"] == "U0STRANGER"
+    server.should_exit = True
+    await task
+    await slack.close()
