@@ -6,12 +6,14 @@ Block Kit's reference refuses and presses buttons with signed requests.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,14 +94,14 @@ def emulator() -> Iterator[str]:
         process.stdout.close()
 
 
-async def _call(base_url: str, method: str, **fields: str) -> Any:
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as http:
-        return (await http.post(f"{base_url}{method}", data=fields)).json()
+def _call(base_url: str, method: str, **fields: str) -> Any:
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    return httpx.post(f"{base_url}{method}", data=fields, headers=headers).json()
 
 
-async def _emulator(address: str) -> Peer:
-    channels = (await _call(address, "conversations.list"))["channels"]
-    users = (await _call(address, "users.list"))["members"]
+def _emulator(address: str) -> Peer:
+    channels = _call(address, "conversations.list")["channels"]
+    users = _call(address, "users.list")["members"]
     channel = next(one["id"] for one in channels if one["name"] == "general")
     return Peer(address, channel, next(one["id"] for one in users if one["name"] == "mia"))
 
@@ -113,16 +115,23 @@ class LocalChat:
     app: Any
 
 
-async def _serve(server: uvicorn.Server) -> asyncio.Task[None]:
-    task = asyncio.ensure_future(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.02)
-        assert not task.done(), task.result()
-    return task
+@contextmanager
+def _running(server: uvicorn.Server) -> Iterator[None]:
+    """Serve in a thread, as a process of its own would."""
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.02)
+            assert thread.is_alive()
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(10)
 
 
 @pytest.fixture
-async def local_chat() -> AsyncIterator[LocalChat]:
+def local_chat() -> Iterator[LocalChat]:
     """The demo's chat."""
     port = random_free_port()
     settings = ChatSettings(
@@ -133,19 +142,15 @@ async def local_chat() -> AsyncIterator[LocalChat]:
         base_url=f"http://127.0.0.1:{port}",
     )
     app = create_chat(settings)
-    server = ChatServer(app, port)
-    task = await _serve(server)
-    peer = Peer(f"{settings.base_url}/api/", "C0HELP1", "U0MIA1")
-    yield LocalChat(peer, settings, app)
-    server.should_exit = True
-    await task
+    with _running(ChatServer(app, port)):
+        yield LocalChat(Peer(f"{settings.base_url}/api/", "C0HELP1", "U0MIA1"), settings, app)
 
 
 @pytest.fixture(params=["emulator", "local chat"])
-async def peer(request: pytest.FixtureRequest) -> Peer:
+def peer(request: pytest.FixtureRequest) -> Peer:
     """Each Slack in turn."""
     if request.param == "emulator":
-        return await _emulator(request.getfixturevalue("emulator"))
+        return _emulator(request.getfixturevalue("emulator"))
     found: LocalChat = request.getfixturevalue("local_chat")
     return found.peer
 
@@ -160,10 +165,10 @@ async def slack(peer: Peer) -> AsyncIterator[SlackDestination]:
     await destination.close()
 
 
-async def _history(peer: Peer, **more: str) -> list[dict[str, Any]]:
+def _history(peer: Peer, **more: str) -> list[dict[str, Any]]:
     method = "conversations.replies" if "ts" in more else "conversations.history"
     fields = {"channel": peer.channel, "include_all_metadata": "true", **more}
-    found: list[dict[str, Any]] = (await _call(peer.base_url, method, **fields))["messages"]
+    found: list[dict[str, Any]] = _call(peer.base_url, method, **fields)["messages"]
     return found
 
 
@@ -176,10 +181,10 @@ async def test_a_card_is_posted_changed_threaded_and_found_again(
     answered = card(state=CardState.answered, ended="answered by Mia after 4 min", acts=())
     assert await slack.update(ref, answered) == ref
 
-    [shown] = [one for one in await _history(peer) if one["ts"] == ref.id]
+    [shown] = [one for one in _history(peer) if one["ts"] == ref.id]
     assert shown["text"].startswith("Answered by Mia after 4 min")
     assert [block["type"] for block in shown["blocks"]] == ["context"]
-    parent, beneath = await _history(peer, ts=ref.id)
+    parent, beneath = _history(peer, ts=ref.id)
     assert (parent["ts"], "Hello? Anybody?" in json.dumps(beneath)) == (ref.id, True)
     assert ref.url
     assert ref.url.startswith("http")
@@ -208,10 +213,10 @@ async def test_a_card_whose_message_is_gone_is_posted_anew(
     peer: Peer, slack: SlackDestination
 ) -> None:
     ref = await slack.post(card(), "d-card-3")
-    assert (await _call(peer.base_url, "chat.delete", channel=peer.channel, ts=ref.id))["ok"]
+    assert _call(peer.base_url, "chat.delete", channel=peer.channel, ts=ref.id)["ok"]
     again = await slack.update(ref, card(version=2))
     assert again.id != ref.id
-    assert again.id in {one["ts"] for one in await _history(peer)}
+    assert again.id in {one["ts"] for one in _history(peer)}
 
 
 async def test_a_channel_that_is_not_there_is_a_permanent_failure(peer: Peer) -> None:
@@ -223,62 +228,60 @@ async def test_a_channel_that_is_not_there_is_a_permanent_failure(peer: Peer) ->
     await elsewhere.close()
 
 
+def _client(chat: LocalChat, token: str = TOKEN) -> SlackClient:
+    return SlackClient(SecretStr(token), chat.peer.base_url)
+
+
 async def test_a_wrong_token_is_refused_credentials(local_chat: LocalChat) -> None:
-    client = SlackClient(SecretStr("xoxb-wrong"), local_chat.peer.base_url)
-    stranger = SlackDestination("help", "C0HELP1", client)
+    stranger = SlackDestination("help", "C0HELP1", _client(local_chat, "xoxb-wrong"))
     with pytest.raises(Permanent) as refused:
         await stranger.tell("hello", "d1")
     assert refused.value.reason is DeliveryReason.refused_credentials
     await stranger.close()
 
 
-class QuietServer(uvicorn.Server):
-    """Alert's console on a port of its own."""
-
-    def __init__(self, app: Any, port: int) -> None:
-        super().__init__(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
-
-
 async def test_people_press_buttons_in_the_chat_and_the_episode_follows(
     local_chat: LocalChat,
 ) -> None:
     episodes, file, clock = MemoryEpisodes(card()), configuration(), SystemClock()
-    client = SlackClient(SecretStr(TOKEN), local_chat.peer.base_url)
-    slack = SlackDestination("help", "C0HELP1", client)
+    poster = SlackDestination("help", "C0HELP1", _client(local_chat))
+    ref = await poster.post(card(), "d1")
+    await poster.close()
+
+    # Alert runs in a thread and a loop of its own, and so does its connection to the chat.
+    whisperer = SlackDestination("help", "C0HELP1", _client(local_chat))
     app = create_app(
         episodes=episodes,
         configuration=lambda: file,
         links=Links("http://127.0.0.1", SecretStr(SECRET)),
-        interactions=SlackInteractions(episodes, lambda: file, [slack], clock),
+        interactions=SlackInteractions(episodes, lambda: file, [whisperer], clock),
         slack_signing_secrets=(SecretStr(SIGNING_SECRET),),
     )
+    app.router.add_event_handler("shutdown", whisperer.close)
     port = random_free_port()
-    server = QuietServer(app, port)
-    task = await _serve(server)
+    alert = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning")
     local_chat.settings.interactions_url = f"http://127.0.0.1:{port}/slack/interactions"
-    ref = await slack.post(card(), "d1")
     workspace = local_chat.app.state.workspace
-    message = workspace.messages["C0HELP1", ref.id]
-    block_id = next(one["block_id"] for one in message["blocks"] if one["type"] == "actions")
+    blocks = workspace.messages["C0HELP1", ref.id]["blocks"]
+    block_id = next(one["block_id"] for one in blocks if one["type"] == "actions")
     where = {"channel": "C0HELP1", "ts": ref.id, "block_id": block_id}
-    async with httpx.AsyncClient(base_url=local_chat.settings.base_url) as page:
 
-        async def press(act: str, person: str) -> Any:
-            pressed = {**where, "person": person, "action_id": f"presence:{act}"}
-            return (await page.post("/_page/press", json=pressed)).json()
+    def send(path: str, **body: object) -> bool:
+        answer = httpx.post(f"{local_chat.settings.base_url}{path}", json=body).json()
+        return bool(answer["ok"])
 
-        assert (await press("claim", "U0STRANGER"))["ok"]
+    def press(act: str, person: str) -> bool:
+        return send("/_page/press", **where, person=person, action_id=f"presence:{act}")
+
+    with _running(uvicorn.Server(alert)):
+        assert press("claim", "U0STRANGER")
         assert episodes.acts == []
-        assert (await press("claim", "U0MIA1"))["ok"]
+        assert press("claim", "U0MIA1")
         assert episodes.acts == [("ep-1", "mia", "slack", "claim")]
-        assert (await press("no_reply_needed", "U0MIA1"))["ok"]
+        assert press("no_reply_needed", "U0MIA1")
         [view] = workspace.views.values()
         values = {"choice": {"choice": {"selected_option": {"value": "duplicate"}}}}
-        submitted = {"person": "U0MIA1", "view": view.id, "values": values}
-        assert (await page.post("/_page/submit", json=submitted)).json()["ok"]
+        assert send("/_page/submit", person="U0MIA1", view=view.id, values=values)
     assert episodes.acts[-1] == ("ep-1", "mia", "slack", CloseReason.duplicate)
     [told] = [one for one in workspace.messages.values() if "ephemeral_for" in one]
     assert told["ephemeral_for"] == "U0STRANGER"
-    server.should_exit = True
-    await task
-    await slack.close()
