@@ -27,7 +27,7 @@ WORDS_LIMIT = 4_000
 LINE_LIMIT = 400
 SUMMARY_LIMIT = 150
 URL_LIMIT = 2_000
-CHECKLIST_STEPS = 20
+CHECKLIST_STEPS, STEP_LIMIT = 20, 200
 
 
 def _run(text: str, **look: Any) -> Element:
@@ -126,7 +126,9 @@ def card_message(card: Card, links: Links, now: datetime) -> Message:
 
 def _card_message(card: Card, links: Links, now: datetime, words_limit: int) -> Message:
     facts = [card_words.holder(card), card_words.due(card), card_words.where_to_answer(card)]
-    checklist = [_row(f"☐ {one_line(step)}") for step in card.checklist[:CHECKLIST_STEPS]]
+    checklist = [
+        _row(clip(f"☐ {one_line(step)}", STEP_LIMIT)) for step in card.checklist[:CHECKLIST_STEPS]
+    ]
     body = [
         _rich(
             _run(clip(card_words.title(card), LINE_LIMIT), weight="Bolder", size="Medium"),

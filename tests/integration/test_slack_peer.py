@@ -1,0 +1,287 @@
+"""Slack's destination against a Slack emulator that we did not write, and the demo's strict local chat.
+
+The emulator (npm `emulate`) is the arbiter of the calls and their fields; the local chat refuses what
+Block Kit's reference refuses and presses buttons with signed requests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from pydantic import SecretStr
+
+from deploy.local.chat.app import ChatSettings
+from deploy.local.chat.app import create_app as create_chat
+from deploy.local.chat.server import ChatServer
+from deploy.local.chat.workspace import Member
+from deploy.local.ports import random_free_port
+from services.alert.chat.links import Links
+from services.alert.chat.slack import SlackDestination
+from services.alert.chat.slack_client import SlackClient
+from services.alert.chat.slack_interactions import SlackInteractions
+from services.alert.console.app import create_app
+from services.alert.domain.card import CardState
+from services.alert.ports import DeliveryReason, PersonRef, Purpose
+from services.contracts.events import CloseReason
+from services.runtime.clock import SystemClock
+from services.runtime.errors import Permanent
+from tests.alert.chat_builders import SECRET, MemoryEpisodes, card, configuration, delivery, line
+
+pytestmark = pytest.mark.integration
+
+TOKEN = "xoxb-presence-test"
+SIGNING_SECRET = "the signing secret of the test"
+PEERS = Path(__file__).parent.parent / "peers"
+
+
+@dataclass
+class Peer:
+    """A Slack, and who and what is in it."""
+
+    base_url: str
+    channel: str
+    member: str
+
+
+def _node() -> str:
+    node = shutil.which("node")
+    if node is None or shutil.which("npm") is None:
+        if os.environ.get("CI", "").lower() in {"true", "1"}:
+            pytest.fail("Node.js is missing: install node and npm", pytrace=False)
+        pytest.skip("Node.js is missing: install node and npm to run the Slack emulator")
+    if not (PEERS / "node_modules/emulate/package.json").exists():
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=PEERS, check=True, timeout=120)
+    return node
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[str]:
+    """The emulator's Web API."""
+    process = subprocess.Popen(
+        [_node(), "slack.mjs"],
+        cwd=PEERS,
+        env={**os.environ, "SLACK_TOKEN": TOKEN},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    try:
+        url = json.loads(process.stdout.readline())["url"]
+        yield f"{url.replace('localhost', '127.0.0.1')}/api/"
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+def _call(base_url: str, method: str, **fields: str) -> Any:
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    return httpx.post(f"{base_url}{method}", data=fields, headers=headers).json()
+
+
+def _emulator(address: str) -> Peer:
+    channels = _call(address, "conversations.list")["channels"]
+    users = _call(address, "users.list")["members"]
+    channel = next(one["id"] for one in channels if one["name"] == "general")
+    return Peer(address, channel, next(one["id"] for one in users if one["name"] == "mia"))
+
+
+@dataclass
+class LocalChat:
+    """The demo's chat and its settings, which may be changed while it runs."""
+
+    peer: Peer
+    settings: ChatSettings
+    app: Any
+
+
+@contextmanager
+def _running(server: uvicorn.Server) -> Iterator[None]:
+    """Serve in a thread, as a process of its own would."""
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.02)
+            assert thread.is_alive()
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def local_chat() -> Iterator[LocalChat]:
+    """The demo's chat."""
+    port = random_free_port()
+    settings = ChatSettings(
+        members=[Member("U0MIA1", "Mia", "mia"), Member("U0STRANGER", "Sam", "sam")],
+        channels={"C0HELP1": "help"},
+        signing_secret=SecretStr(SIGNING_SECRET),
+        token=SecretStr(TOKEN),
+        base_url=f"http://127.0.0.1:{port}",
+    )
+    app = create_chat(settings)
+    with _running(ChatServer(app, port)):
+        yield LocalChat(Peer(f"{settings.base_url}/api/", "C0HELP1", "U0MIA1"), settings, app)
+
+
+@pytest.fixture(params=["emulator", "local chat"])
+def peer(request: pytest.FixtureRequest) -> Peer:
+    """Each Slack in turn."""
+    if request.param == "emulator":
+        return _emulator(request.getfixturevalue("emulator"))
+    found: LocalChat = request.getfixturevalue("local_chat")
+    return found.peer
+
+
+@pytest.fixture
+async def slack(peer: Peer) -> AsyncIterator[SlackDestination]:
+    """The destination under test."""
+    links = Links("https://presence.example", SecretStr(SECRET))
+    client = SlackClient(SecretStr(TOKEN), peer.base_url)
+    destination = SlackDestination("help", peer.channel, client, links)
+    yield destination
+    await destination.close()
+
+
+def _history(peer: Peer, **more: str) -> list[dict[str, Any]]:
+    method = "conversations.replies" if "ts" in more else "conversations.history"
+    fields = {"channel": peer.channel, "include_all_metadata": "true", **more}
+    found: list[dict[str, Any]] = _call(peer.base_url, method, **fields)["messages"]
+    return found
+
+
+async def test_a_card_is_posted_changed_threaded_and_found_again(
+    peer: Peer, slack: SlackDestination
+) -> None:
+    began = datetime.now(UTC)
+    ref = await slack.post(card(), "d-card-1")
+    await slack.thread(ref, line(), card(), "d-thread-1")
+    answered = card(state=CardState.answered, ended="answered by Mia after 4 min", acts=())
+    assert await slack.update(ref, answered) == ref
+
+    [shown] = [one for one in _history(peer) if one["ts"] == ref.id]
+    assert shown["text"].startswith("Answered by Mia after 4 min")
+    assert [block["type"] for block in shown["blocks"]] == ["context"]
+    parent, beneath = _history(peer, ts=ref.id)
+    assert (parent["ts"], "Hello? Anybody?" in json.dumps(beneath)) == (ref.id, True)
+    assert ref.url
+    assert ref.url.startswith("http")
+
+    for purpose in (Purpose.card, Purpose.thread):
+        row = delivery(purpose, card_ref=ref, first_tried_at=began)
+        found = await slack.find(row)
+        assert found is not None
+        assert found.id == (ref.id if purpose is Purpose.card else beneath["ts"])
+    assert await slack.find(delivery(id="never-sent", first_tried_at=began)) is None
+
+
+async def test_a_page_is_a_direct_message_and_found_there(
+    peer: Peer, slack: SlackDestination
+) -> None:
+    mia = PersonRef("mia", "Mia", peer.member)
+    began = datetime.now(UTC)
+    ref = await slack.post(card(), "d-card-2")
+    page = await slack.page(mia, card(), ref, "d-page-1")
+    assert page.channel.startswith("D")
+    row = delivery(Purpose.page, person=mia, first_tried_at=began)
+    assert await slack.find(row) == page
+
+
+async def test_a_card_whose_message_is_gone_is_posted_anew(
+    peer: Peer, slack: SlackDestination
+) -> None:
+    ref = await slack.post(card(), "d-card-3")
+    assert _call(peer.base_url, "chat.delete", channel=peer.channel, ts=ref.id)["ok"]
+    again = await slack.update(ref, card(version=2))
+    assert again.id != ref.id
+    assert again.id in {one["ts"] for one in _history(peer)}
+
+
+async def test_a_channel_that_is_not_there_is_a_permanent_failure(peer: Peer) -> None:
+    client = SlackClient(SecretStr(TOKEN), peer.base_url)
+    elsewhere = SlackDestination("nowhere", "C0NOWHERE", client)
+    with pytest.raises(Permanent) as refused:
+        await elsewhere.tell("hello", "d1")
+    assert refused.value.reason is DeliveryReason.not_found
+    await elsewhere.close()
+
+
+def _client(chat: LocalChat, token: str = TOKEN) -> SlackClient:
+    return SlackClient(SecretStr(token), chat.peer.base_url)
+
+
+async def test_a_wrong_token_is_refused_credentials(local_chat: LocalChat) -> None:
+    stranger = SlackDestination("help", "C0HELP1", _client(local_chat, "xoxb-wrong"))
+    with pytest.raises(Permanent) as refused:
+        await stranger.tell("hello", "d1")
+    assert refused.value.reason is DeliveryReason.refused_credentials
+    await stranger.close()
+
+
+async def test_people_press_buttons_in_the_chat_and_the_episode_follows(
+    local_chat: LocalChat,
+) -> None:
+    episodes, file, clock = MemoryEpisodes(card()), configuration(), SystemClock()
+    poster = SlackDestination("help", "C0HELP1", _client(local_chat))
+    ref = await poster.post(card(), "d1")
+    await poster.close()
+
+    # Alert runs in a thread and a loop of its own, and so does its connection to the chat.
+    whisperer = SlackDestination("help", "C0HELP1", _client(local_chat))
+    app = create_app(
+        episodes=episodes,
+        configuration=lambda: file,
+        links=Links("http://127.0.0.1", SecretStr(SECRET)),
+        interactions=SlackInteractions(episodes, lambda: file, [whisperer], clock),
+        slack_signing_secrets=(SecretStr(SIGNING_SECRET),),
+    )
+    app.router.add_event_handler("shutdown", whisperer.close)
+    port = random_free_port()
+    alert = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning")
+    local_chat.settings.interactions_url = f"http://127.0.0.1:{port}/slack/interactions"
+    workspace = local_chat.app.state.workspace
+    blocks = workspace.messages["C0HELP1", ref.id]["blocks"]
+    block_id = next(one["block_id"] for one in blocks if one["type"] == "actions")
+    where = {"channel": "C0HELP1", "ts": ref.id, "block_id": block_id}
+
+    def send(path: str, **body: object) -> bool:
+        answer = httpx.post(f"{local_chat.settings.base_url}{path}", json=body).json()
+        return bool(answer["ok"])
+
+    def press(act: str, person: str) -> bool:
+        return send("/_page/press", **where, person=person, action_id=f"presence:{act}")
+
+    with _running(uvicorn.Server(alert)):
+        assert press("claim", "U0STRANGER")
+        assert episodes.acts == []
+        assert press("claim", "U0MIA1")
+        assert episodes.acts == [("ep-1", "mia", "slack", "claim")]
+        assert press("no_reply_needed", "U0MIA1")
+        [view] = workspace.views.values()
+        values = {"choice": {"choice": {"selected_option": {"value": "duplicate"}}}}
+        assert send("/_page/submit", person="U0MIA1", view=view.id, values=values)
+    assert episodes.acts[-1] == ("ep-1", "mia", "slack", CloseReason.duplicate)
+    [told] = [one for one in workspace.messages.values() if "ephemeral_for" in one]
+    assert told["ephemeral_for"] == "U0STRANGER"
