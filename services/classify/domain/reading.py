@@ -41,8 +41,8 @@ class Reading:
 
     @property
     def speaks_of_nobody(self) -> bool:
-        """Neither the writer nor a reader occurs, nothing is asked or complained of."""
-        personal = (Cue.me, Cue.you, Cue.question, Cue.plea, Cue.complaint, Cue.thanks)
+        """Neither the writer nor a reader occurs, and nothing is asked."""
+        personal = (Cue.me, Cue.you, Cue.question, Cue.plea, Cue.thanks)
         return (
             self.listed
             and not self.structure.questions
