@@ -1,8 +1,7 @@
-"""`presence train`, `presence evaluate` and the classify service."""
+"""`presence train`, `presence evaluate`, and `presence classify --text`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,23 +165,10 @@ def _show(found: Mapping[str, Any]) -> None:
         console.print(table)
 
 
-@click.command(name="classify")
-@click.option("--text", help="Judge this one text and say why, instead of running the service.")
-@_MODEL
-@_ENGINE
-@_JSON
-def classify_service(text: str | None, model: str | None, engine: str, as_json: bool) -> None:
-    """Run the classify service, or judge one --text as a mention of the brand."""
-    if text is None:
-        from services.classify.app import main
-
-        sys.exit(main())
-    classifier = Classifier(create_reader(), engine_named(engine, model), Costs())
-    verdict = classifier.judge([read_item(orjson.dumps({"text": text}))])[0]
-    if as_json:
-        click.echo(verdict.model_dump_json(exclude_none=True))
-        return
-    _explain(verdict)
+def judge_text(text: str) -> None:
+    """`presence classify --text`: one text as a mention of the brand, with the reasons."""
+    classifier = Classifier(create_reader(), engine_named("linear", None), Costs())
+    _explain(classifier.judge([read_item(orjson.dumps({"text": text}))])[0])
 
 
 def _explain(verdict: Verdict) -> None:

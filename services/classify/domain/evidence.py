@@ -50,7 +50,7 @@ def gather(notification: Notification, reading: Reading) -> list[Evidence]:
 
 def _of_kind(item: Notification) -> Iterator[Evidence]:
     if Kind.article in item.kinds:
-        yield Evidence(Layer.metadata, "article", "an article from a feed", Shift(news=5.0))
+        yield Evidence(Layer.metadata, "article", "an article from a feed", Shift(news=9.0))
     if Kind.repost in item.kinds:
         yield Evidence(Layer.metadata, "repost", "a repost of somebody's words", Shift(news=2.5))
     if item.private:

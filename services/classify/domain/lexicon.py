@@ -83,14 +83,14 @@ class Lexicon:
         self._prefixes: dict[str, list[_Pattern]] = {}
         self._substrings: list[tuple[str, Hit]] = []
         self._unspaced: list[tuple[str, Hit]] = []
-        languages = set()
+        self._meanings: dict[str, frozenset[Meaning]] = {}
         for one in lists:
-            languages.add(one.language)
+            self._meanings[one.language] = frozenset(one.patterns)
             for meaning, patterns in one.patterns.items():
                 for pattern in patterns:
                     self._add(one, meaning, pattern)
         self._prefix_lengths = tuple(sorted({len(prefix) for prefix in self._prefixes}))
-        self.languages = frozenset(languages)
+        self.languages = frozenset(self._meanings)
 
     def _add(self, of: WordList, meaning: Meaning, pattern: str) -> None:
         hit = Hit(meaning, of.language, pattern)
@@ -105,6 +105,10 @@ class Lexicon:
             raise ValueError(f"{of.language}: {pattern!r} begins with a gap")
         heads = self._prefixes if first.open_end else self._exact
         heads.setdefault(first.word, []).append(_Pattern(hit, tuple(rest)))
+
+    def meanings(self, language: str) -> frozenset[Meaning]:
+        """What the list of that language can hint at."""
+        return self._meanings[language]
 
     def find(self, text: Text) -> list[Hit]:
         """Every pattern that the text holds, each as often as it occurs."""

@@ -40,7 +40,8 @@ def waiting(item: Notification, reading: Reading) -> Need:
     complains = min(reading.count(Cue.complaint), 3)
     pleads = min(reading.count(Cue.plea), 2)
     if asks:
-        odds += 1.6 if marks else 0.7
+        personal = reading.count(Cue.me) + reading.count(Cue.you)
+        odds += 1.6 if marks else 1.0 if personal else 0.5
         says.append("asks a question")
     if complains:
         odds += 1.4 + 0.5 * (complains - 1)
@@ -68,7 +69,7 @@ def _start(item: Notification, reading: Reading) -> float:
         odds = -0.5
     else:
         odds = -0.9
-        if reading.speaks_of_nobody:
+        if reading.speaks_of_nobody and not reading.count(Cue.complaint):
             odds -= 0.9
     if not reading.listed and reading.text.words:
         odds = max(odds, -0.5) + 0.7

@@ -12,6 +12,7 @@ from services.contracts.events import Sensitive
 
 UNDETERMINED = "und"
 _LONG_ENOUGH = 7
+_FEW = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Reading:
     text: Text
     language: str
     listed: bool
-    """Whether there is a word list for its language: without one, nothing found means nothing."""
+    """Whether the word lists cover it: where they don't, that nothing was found means nothing."""
     structure: Structure
     hits: tuple[Hit, ...]
     """Cues of the text's own language and of English; sensitive flags of every language."""
@@ -41,8 +42,8 @@ class Reading:
 
     @property
     def speaks_of_nobody(self) -> bool:
-        """Neither the writer nor a reader occurs, nothing is asked or complained of."""
-        personal = (Cue.me, Cue.you, Cue.question, Cue.plea, Cue.complaint, Cue.thanks)
+        """Neither the writer nor a reader occurs, and nothing is asked."""
+        personal = (Cue.me, Cue.you, Cue.question, Cue.plea, Cue.thanks)
         return (
             self.listed
             and not self.structure.questions
@@ -59,8 +60,9 @@ def read_with(
     unknown language every list counts. Sensitive flags count from every list, because a wrong guess of
     the language must not hide one; only words too short to belong to one language must be at home.
     """
-    listed = language in lexicon.languages
-    spoken = {language, "en"} if listed else lexicon.languages
+    few = len(text.words) <= _FEW
+    listed = language in lexicon.languages or (language == UNDETERMINED and few)
+    spoken = {language, "en"} if language in lexicon.languages else lexicon.languages
     kept = tuple(
         hit
         for hit in hits

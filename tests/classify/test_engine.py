@@ -1,0 +1,213 @@
+"""The text engines: what is served is what was learned, and a bad model is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.classify.domain.reading import Reading
+from services.classify.engines.linear import LinearEngine, UnusableModel
+from services.classify.engines.ngrams import count
+from services.classify.engines.port import LABELS, TextEngine
+from services.classify.engines.rules import RulesEngine
+from services.classify.engines.stub import StubEngine
+from services.classify.model import engine_named, load_engine
+from services.classify.training.corpus import Row, UnusableData
+from services.classify.training.fit import Recipe, fit, prepare
+from services.classify.training.train import train
+from services.contracts.events import Label
+from services.runtime.errors import WrongConfiguration
+from tests.classify.building import reader, reading, shipped
+
+TEXTS = (
+    "Where is my parcel? I waited all day",
+    "BREAKING: minister resigns after report https://example.org/1",
+    "Earn $500 per day with crypto, DM me https://bit.ly/1",
+    "Wo bleibt mein Geld?",
+    "",
+    "🙂",
+    "x" * 5_000,
+    "@a @b",
+)
+SMALL = Recipe(bits=12, variants=1, enough=5)
+
+
+def rows() -> list[Row]:
+    """Three labels from two sources each, small and separable."""
+    said = {
+        Label.conversation: "my order {} is late, can you help me please?",
+        Label.spam: "win a free prize {} now, claim your bitcoin gift card",
+        Label.news: "minister announces plan {} after report, police said",
+    }
+    return [
+        Row(text=text.format(n), label=label, source=f"{label}-{n % 2}", group=str(n))
+        for label, text in said.items()
+        for n in range(24)
+    ]
+
+
+@cache
+def readings() -> tuple[Reading, ...]:
+    return tuple(reading(text) for text in TEXTS)
+
+
+ENGINES = (shipped, RulesEngine, StubEngine)
+
+
+@pytest.mark.parametrize("make", ENGINES)
+def test_every_engine_gives_each_text_probabilities_of_its_own(make: Any) -> None:
+    engine: TextEngine = make()
+    together = engine.score(readings())
+    assert together.shape == (len(TEXTS), len(LABELS))
+    assert np.allclose(together.sum(axis=1), 1.0)
+    alone = np.concatenate([engine.score([one]) for one in readings()])
+    assert np.allclose(together, alone, atol=1e-9)
+    assert engine.score([]).shape == (0, len(LABELS))
+
+
+def test_served_scores_are_those_of_scikit_learn() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    examples = prepare(rows(), reader(), SMALL)
+    learned = fit(examples, SMALL)
+    texts = [example.reading for example in examples]
+    structure = np.array([one.structure.values for one in texts])
+    found = count([one.text for one in texts], SMALL.bits)
+    features = np.zeros((len(texts), 1 << SMALL.bits))
+    np.add.at(features, (found.row, found.bucket), found.weight[found.row])
+    model = LogisticRegression()
+    model.classes_ = np.arange(len(LABELS))
+
+    def predicted(x: Any, coefficients: Any, bias: Any) -> Any:
+        model.coef_, model.intercept_ = coefficients.T.astype(float), bias.astype(float)
+        return model.predict_proba(x)
+
+    weights = learned.weights
+    plain = predicted(structure, weights.structure, weights.structure_bias)
+    full = predicted(
+        np.hstack([features, structure]),
+        np.vstack([weights.words, weights.words_structure]),
+        weights.words_bias,
+    )
+    assert learned.languages == ("en",)
+    known = np.array([one.language == "en" for one in texts])[:, None]
+    expected = np.where(known, (plain + full) / 2, plain)
+    assert np.allclose(learned.engine().score(texts), expected, atol=1e-6)
+
+
+def test_what_is_saved_serves_as_what_was_learned_and_training_is_deterministic(
+    tmp_path: Path,
+) -> None:
+    def run(name: str, seed: int = 1) -> bytes:
+        train(
+            rows(),
+            reader(),
+            to=tmp_path / name,
+            name="small",
+            recipe=dataclasses.replace(SMALL, seed=seed),
+            licences={"spam-0": "mine"},
+            on=date(2026, 1, 2),
+            tell=lambda _: None,
+        )
+        return (tmp_path / name / "weights.npz").read_bytes()
+
+    assert run("one") == run("two")
+    assert (tmp_path / "one/card.json").read_bytes() == (tmp_path / "two/card.json").read_bytes()
+    assert run("three", seed=2) != run("one")
+    card = json.loads((tmp_path / "one/card.json").read_bytes())
+    assert card["date"] == "2026-01-02"
+    assert card["data"][-1]["source"] == "spam-1"
+    assert {one["licence"] for one in card["data"]} == {"mine", "not given"}
+    assert card["unseen_sources"]["macro_f1"] > card["unseen_sources"]["rules_macro_f1"]
+    learned = fit(prepare(rows(), reader(), SMALL), SMALL)
+    served = LinearEngine.load(tmp_path / "one").score(readings())
+    assert np.allclose(
+        served, learned.engine(temperature=card["temperature"]).score(readings()), atol=1e-6
+    )
+
+
+def test_a_source_that_may_only_be_measured_is_never_trained() -> None:
+    forbidden = [
+        row.model_copy(update={"source": "airline_eval_only", "label": Label.spam})
+        for row in rows()
+    ]
+    assert prepare(forbidden, reader(), SMALL) == []
+    both = prepare([*rows(), *forbidden], reader(), SMALL)
+    assert {example.source for example in both} == {row.source for row in rows()}
+
+
+def test_training_without_one_of_the_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnusableData, match="news"):
+        train(
+            [row for row in rows() if row.label is not Label.news],
+            reader(),
+            to=tmp_path,
+            name="x",
+            recipe=SMALL,
+            licences={},
+            on=date(2026, 1, 1),
+            tell=lambda _: None,
+        )
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    from services.classify import engines
+
+    built_in = Path(str(engines.__file__)).parent / "models/presence-1"
+    return Path(shutil.copytree(built_in, tmp_path / "model"))
+
+
+def test_the_shipped_model_is_small_and_says_what_it_was_made_of(copied: Path) -> None:
+    assert sum(file.stat().st_size for file in copied.iterdir()) < 2_000_000
+    card = json.loads((copied / "card.json").read_bytes())
+    trained = {one["source"] for one in card["data"]}
+    assert "airline_eval_only" not in trained
+    assert all(one["licence"] != "not given" for one in card["data"])
+    assert card["unseen_sources"]["macro_f1"] > card["unseen_sources"]["rules_macro_f1"] + 0.15
+
+
+def _with_card(copied: Path, **changes: Any) -> None:
+    card = json.loads((copied / "card.json").read_bytes())
+    (copied / "card.json").write_text(json.dumps(card | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"format": "presence-linear-9"}, "format presence-linear-1"),
+        ({"labels": ["spam", "ham", "eggs"]}, "labels"),
+        ({"structure": ["length"]}, "structural features"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"sha256": "0" * 64}, "not the file"),
+        ({"sha256": None}, "no model directory"),
+    ],
+)
+def test_a_model_that_we_do_not_know_is_refused_in_one_line(
+    copied: Path, changes: dict[str, Any], says: str
+) -> None:
+    _with_card(copied, **changes)
+    with pytest.raises(UnusableModel, match=says) as refused:
+        LinearEngine.load(copied)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_damaged_or_missing_model_stops_the_start_with_one_line(copied: Path) -> None:
+    (copied / "weights.npz").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(WrongConfiguration, match=r"classify\.model"):
+        load_engine(str(copied))
+    import hashlib
+
+    _with_card(copied, sha256=hashlib.sha256(b"PK\x03\x04 cut off").hexdigest())
+    with pytest.raises(WrongConfiguration, match="damaged"):
+        load_engine(str(copied))
+    with pytest.raises(WrongConfiguration, match="no model directory"):
+        engine_named("linear", str(copied / "nowhere"))

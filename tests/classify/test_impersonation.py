@@ -1,0 +1,68 @@
+"""Who looks like the brand and is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.classify.domain.impersonation import Identity, edits, resembles
+from services.contracts.events import Author
+from tests.classify.building import notification, verdict_on
+
+BRAND = (
+    Identity("x", "42", "SkyLink", "Skylink Air"),
+    Identity("mastodon", "9", None, "Skylink Air"),
+)
+
+
+@pytest.mark.parametrize(
+    ("handle", "name"),
+    [
+        ("Sky1ink", None),
+        ("ЅkyLіnk", None),
+        ("sky_link_", None),
+        ("skyiink", None),
+        ("SkyLinkHelp", None),
+        ("support_skylink", None),
+        ("skylnik", None),
+        ("nice_person", "Skylink  Air"),
+        ("nice_person", "Ѕkylink Аir"),
+        ("skylinkair", None),
+    ],
+)
+def test_a_look_alike_is_recognised(handle: str, name: str | None) -> None:
+    found = resembles("x", "666", handle, name, BRAND)
+    assert found is not None
+    assert found.account_id == "42"
+
+
+@pytest.mark.parametrize(
+    ("handle", "name"),
+    [
+        ("anna", "Anna"),
+        ("skyler", "Skyler Link"),
+        ("skylinkfan1999", "I fly Skylink Air"),
+        ("blink", None),
+        (None, None),
+        ("", ""),
+    ],
+)
+def test_others_are_left_alone(handle: str | None, name: str | None) -> None:
+    assert resembles("x", "666", handle, name, BRAND) is None
+
+
+def test_the_brand_itself_is_no_impersonator() -> None:
+    assert resembles("x", "42", "SkyLink", "Skylink Air", BRAND) is None
+
+
+def test_a_verdict_names_the_account_and_says_what_is_alike() -> None:
+    fake = notification("DM me for a refund", author=Author(id="666", handle="Sky1ink"))
+    verdict = verdict_on(fake, identities=BRAND)
+    assert verdict.impersonates == "42"
+    assert any("looks like @SkyLink" in reason.says for reason in verdict.reasons)
+
+
+def test_edits_count_a_swap_as_one_and_give_up_beyond_the_limit() -> None:
+    assert edits("skylnik", "skylink", 1) == 1
+    assert edits("abc", "abc", 0) == 0
+    assert edits("abcd", "wxyz", 2) is None
+    assert edits("a", "abcd", 2) is None
