@@ -1,4 +1,4 @@
-"""An ASGI application on a real port of this machine, in a thread of its own."""
+"""A local application on a real port of this machine, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import uvicorn
+from starlette.applications import Starlette
 
 from deploy.local.ports import LOOPBACK, is_listening, random_free_port
+from deploy.local.serving import StreamServer
 
 
 @contextmanager
-def serve(app: Any, port: int | None = None) -> Iterator[str]:
+def serve(app: Starlette, port: int | None = None) -> Iterator[str]:
     """The address at which it answers; stopped at the end."""
     port = port or random_free_port()
-    config = uvicorn.Config(
-        app, host=LOOPBACK, port=port, log_level="warning", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
+    server = StreamServer(app, port)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     give_up = time.monotonic() + 20

@@ -35,6 +35,7 @@ class Application:
         self.came: list[tuple[dict[str, str], str]] = []
         self.answers: list[dict[str, Any] | None] = []
         self.asgi = Starlette(routes=[Route("/slack/interactions", self._take, methods=["POST"])])
+        self.asgi.state.stop = lambda: None
 
     async def _take(self, request: Request) -> Response:
         self.came.append((dict(request.headers), (await request.body()).decode()))
