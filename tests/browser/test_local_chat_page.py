@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -109,7 +109,7 @@ def desk() -> Iterator[Desk]:
 @pytest.fixture(params=SIZES)
 def page(browser: Browser, desk: Desk, request: pytest.FixtureRequest) -> Iterator[Page]:
     width, height = SIZES[request.param]
-    scheme = "dark" if os.environ.get("SCREENSHOT_DARK") else "light"
+    scheme: Literal["dark", "light"] = "dark" if os.environ.get("SCREENSHOT_DARK") else "light"
     opened = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     complaints: list[str] = []
     opened.on("pageerror", lambda error: complaints.append(str(error)))
@@ -204,11 +204,15 @@ def test_everything_that_mrkdwn_can_say_is_shown_and_nothing_of_it_is_markup(
         "*bold* _italic_ ~gone~ `code` <https://example.org|a link> <@U0MIA> <#C0CARE> :warning:\n"
         "&gt; a quote &amp; more\n```two\nlines```\n&lt;img src=x onerror=alert(1)&gt; a_snake_case 2*3*4"
     )
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": words}}
+    section: dict[str, Any] = {"type": "section", "text": {"type": "mrkdwn", "text": words}}
     fields = [
         {"type": "mrkdwn", "text": f"*{name}*\n{name.lower()}"} for name in ("Who", "Where", "When")
     ]
-    blocks = [section, {"type": "divider"}, {"type": "section", "fields": fields}]
+    blocks: list[dict[str, Any]] = [
+        section,
+        {"type": "divider"},
+        {"type": "section", "fields": fields},
+    ]
     confirm = {name: plain(name) for name in ("title", "text", "confirm", "deny")}
     danger = {
         "type": "button",
