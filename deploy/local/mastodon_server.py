@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-import uvicorn
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -26,7 +25,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from deploy.local.demo.payloads.mastodon import brand_account
-from deploy.local.ports import LOOPBACK
+from deploy.local.serving import StreamServer
 
 Entity = dict[str, Any]
 _HEARTBEAT_SECONDS = 15.0
@@ -315,7 +314,7 @@ def create_app(
     """The server for one account; `heartbeat` is the seconds between `:thump`s."""
     server = LocalMastodon(account or brand_account(datetime.now(UTC)))
     app = Starlette(routes=Api(server, token, heartbeat).routes())
-    app.state.server = server
+    app.state.stop = server.disconnect
     return app
 
 
@@ -327,10 +326,7 @@ def main(arguments: list[str] | None = None) -> None:
     token = os.environ.get("PRESENCE_MASTODON_ACCESS_TOKEN")
     if not token:
         sys.exit("set PRESENCE_MASTODON_ACCESS_TOKEN to the token that clients have to bring")
-    app = create_app(SecretStr(token))
-    uvicorn.run(
-        app, host=LOOPBACK, port=chosen.port, log_level="warning", timeout_graceful_shutdown=2
-    )
+    StreamServer(create_app(SecretStr(token)), chosen.port).run()
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from deploy.local.chat.app import ChatSettings, create_app, people_and_channels
-from deploy.local.chat.server import ChatServer
 from deploy.local.ports import LOOPBACK
+from deploy.local.serving import StreamServer
 from services.runtime import configuration
 from services.runtime.errors import WrongConfiguration
 
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         console_url=f"{chosen.alert}/",
         journal=chosen.journal,
     )
-    ChatServer(create_app(settings), chosen.port).run()
+    StreamServer(create_app(settings), chosen.port).run()
 
 
 if __name__ == "__main__":

@@ -118,5 +118,5 @@ def create_app(settings: ChatSettings) -> Starlette:
         lifespan=lifespan,
     )
     app.state.workspace = workspace
-    app.state.stopping = browser.stopping
+    app.state.stop = browser.stopping.set
     return app

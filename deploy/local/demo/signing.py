@@ -89,7 +89,7 @@ def _cloudevent_headers(delivery: Delivery, now: datetime) -> dict[str, str]:
         "ce-specversion": "1.0",
         "ce-id": delivery.delivery_id,
         "ce-source": f"//{delivery.source}.auroraair.example",
-        "ce-type": f"example.auroraair.item.{delivery.body['action']}",
+        "ce-type": f"item.{delivery.body['action']}",
         "ce-time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
 

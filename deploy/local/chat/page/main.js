@@ -57,8 +57,11 @@ function visible(message) {
 function emptyNote(list) {
   const none = !list.querySelector("article");
   let note = list.querySelector(".empty");
-  if (none && !note) list.append(el("p", { class: "empty" }, state.onlyOpen ? "Nobody waits." : "Nothing here yet. Cards appear as people write."));
+  const direct = list === at("direct") || state.channel === you().direct;
+  const says = direct ? "Nobody was paged yet." : state.onlyOpen ? "Nobody waits." : "Nothing here yet. Cards appear as people write.";
+  if (none && !note) list.append(el("p", { class: "empty" }, says));
   if (!none && note) note.remove();
+  else if (note) note.textContent = says;
 }
 
 function drawList(list, channel) {

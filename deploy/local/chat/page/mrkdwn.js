@@ -46,6 +46,8 @@ function inline(text, names) {
       nodes.push(el(tag, {}, ...inline(match[5], names)));
     }
     rest = rest.slice(match.index + match[0].length);
+    // A block of code ends its own line.
+    if (match[1] !== undefined) rest = rest.replace(/^\n/, "");
   }
   if (rest) nodes.push(emojis(unescape(rest)));
   return nodes;

@@ -35,6 +35,14 @@ def _post(world: World, placed: Placed) -> dict[str, Any]:
     }
 
 
+def _parent(world: World, placed: Placed) -> Placed:
+    """The post, or the comment directly under it: replies to replies are not nested further."""
+    about = world.about(placed)
+    while about.line.form == "comment" and world.about(about).line.form == "comment":
+        about = world.about(about)
+    return about
+
+
 def _comment_id(world: World, placed: Placed) -> str:
     return f"{world.root(placed).id}_{placed.id}"
 
@@ -57,7 +65,7 @@ def _feed(world: World, placed: Placed) -> dict[str, Any]:
     elif subject.line.form == "post":
         value |= {"item": "status", "message": line.text, "published": 1}
     else:
-        about = world.about(subject)
+        about = _parent(world, subject)
         parent = world.post_id(about) if about.line.form == "post" else _comment_id(world, about)
         value |= {"item": "comment", "comment_id": _comment_id(world, subject), "parent_id": parent}
         if line.act == "delete":
@@ -76,7 +84,7 @@ def _instagram_comment(world: World, placed: Placed) -> dict[str, Any]:
         "id": placed.id,
         "text": line.text,
     }
-    about = world.about(placed)
+    about = _parent(world, placed)
     if about.line.form == "comment":
         value["parent_id"] = about.id
     return {"field": "comments", "value": value}

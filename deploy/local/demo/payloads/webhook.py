@@ -60,7 +60,7 @@ def payload(world: World, placed: Placed, envelope: Envelope) -> dict[str, Any]:
         "specversion": "1.0",
         "id": f"evt-{world.token(placed.line.key, 16)}",
         "source": f"//{_HOMES[placed.line.platform].removeprefix('https://')}",
-        "type": f"example.auroraair.{kind}",
+        "type": kind,
         "time": moment,
         "datacontenttype": "application/json",
         "data": item,

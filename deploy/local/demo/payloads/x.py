@@ -145,15 +145,21 @@ def _tweet(world: World, placed: Placed) -> dict[str, Any]:
 
 
 def _retweet(world: World, placed: Placed) -> dict[str, Any]:
-    original = _tweet(world, world.about(placed))
-    text = f"RT @{original['user']['screen_name']}: {world.about(placed).line.text}"
-    return {
-        **original,
+    about = world.about(placed)
+    original = _tweet(world, about)
+    people = {X_HANDLE: brand("x"), _handle(about.line.who).lower(): about.line.who}
+    text = f"RT @{_handle(about.line.who)}: {about.line.text}"
+    if len(text) > _TWEET_LENGTH:
+        text = text[: _TWEET_LENGTH - 1] + "…"
+    # Only the post that is passed on carries its whole text.
+    own = {name: value for name, value in original.items() if name != "extended_tweet"}
+    return own | {
         "created_at": placed.moment.strftime(_TIME),
         "id": int(placed.id),
         "id_str": placed.id,
-        "text": text[:_TWEET_LENGTH],
+        "text": text,
         "truncated": False,
+        "entities": _entities(text, people),
         "user": _user(placed.line.who, world.start),
         "timestamp_ms": str(placed.ms),
         "retweeted_status": original,
