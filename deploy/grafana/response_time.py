@@ -242,7 +242,7 @@ def _flow() -> tuple[Panel, ...]:
         stacked(
             "Dead letters",
             "Records put aside because they could not be handled. Anything here wants a look: "
-            "presence dlq list.",
+            "`presence dlq list`.",
             Query(
                 "sum by (topic, reason) (increase(presence_dead_letters_total[$__rate_interval]))",
                 "{{topic}}: {{reason}}",
