@@ -220,6 +220,13 @@ def test_every_file_that_is_mounted_from_here_exists(resolved: dict[str, Any]) -
                 assert source.exists(), f"{name} mounts {source}"
 
 
+def test_the_example_of_settings_names_every_variable_of_compose_and_no_other() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"\$\{(\w+):-", compose)) - {"PRESENCE_VERSION"}
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(\w+)=", example, re.MULTILINE)) == asked
+
+
 # -- images
 
 
