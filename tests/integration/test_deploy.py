@@ -27,7 +27,12 @@ PORTS = {"ingest": 8001, "classify": 8002, "alert": 8003}
 # What each service reads from its environment, besides what has a default.
 NEEDS = {
     "topics": {"PRESENCE_KAFKA", "PRESENCE_CONFIG"},
-    "ingest": {"PRESENCE_KAFKA", "PRESENCE_CONFIG", "PRESENCE_DATABASE_URL_FILE"},
+    "ingest": {
+        "PRESENCE_KAFKA",
+        "PRESENCE_CONFIG",
+        "PRESENCE_DATABASE_URL_FILE",
+        "PRESENCE_LINK_SECRET_FILE",
+    },
     "classify": {"PRESENCE_KAFKA", "PRESENCE_CONFIG"},
     "alert": {
         "PRESENCE_KAFKA",
