@@ -234,10 +234,10 @@ def _flow() -> tuple[Panel, ...]:
         ),
         lines(
             "Deliveries that failed",
-            "Cards and pages that a chat refused, by destination and reason.",
+            "Attempts to post that a chat refused or did not take yet, by destination and reason.",
             Query(
                 "sum by (destination, reason) "
-                '(rate(presence_deliveries_total{result="failed"}[$__rate_interval]))',
+                '(rate(presence_deliveries_total{result=~"gave_up|retried"}[$__rate_interval]))',
                 "{{destination}}: {{reason}}",
             ),
             unit="reqps",

@@ -21,13 +21,16 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from services.alert.chat.metrics import DeliveryResult
+from services.alert.ports import DeliveryReason
+from services.contracts.events import CloseReason
 from tests.integration.test_monitoring import METRICS, PANELS, RULES, _as_prometheus_sees_it
 
 VALUES = {
     "platform": ("x", "mastodon"),
     "hours": ("wall", "business"),
-    "result": ("met", "missed", "delivered", "failed"),
-    "reason": ("answered", "refused"),
+    "result": ("met", "missed", *DeliveryResult),
+    "reason": (CloseReason.answered, *DeliveryReason),
     "segment": ("detect", "classify", "page", "claim", "reply"),
     "direction": ("inbound",),
     "kind": ("mention",),

@@ -17,6 +17,8 @@ import pytest
 import yaml
 
 from deploy import artefacts
+from services.alert.chat.metrics import NO_REASON, DeliveryResult
+from services.alert.ports import DeliveryReason
 from services.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,6 +162,14 @@ def test_an_expression_names_only_metrics_and_labels_that_exist(expr: str) -> No
     assert not _unknown(expr)
     assert not _wrong_labels(expr)
     assert not _wrong_groupings(expr)
+
+
+def test_results_and_reasons_of_deliveries_are_those_of_the_code() -> None:
+    known = {*DeliveryResult, *DeliveryReason, NO_REASON}
+    for expr in EXPRESSIONS:
+        for selector in re.findall(r"presence_deliveries_total\{([^}]*)\}", expr):
+            for values in re.findall(r'"([^"]*)"', selector):
+                assert set(values.split("|")) <= known, expr
 
 
 def test_the_look_at_names_finds_what_is_wrong() -> None:
