@@ -115,6 +115,17 @@ def _answers() -> tuple[Panel, ...]:
             ),
             unit="s",
         ),
+        lines(
+            "Next answer, by platform",
+            "The same wait for people who had been answered before and wrote again.",
+            Query(
+                "histogram_quantile(0.5, sum by (platform, le) (rate("
+                f'presence_next_response_seconds_bucket{{{_P},hours="$hours"}}'
+                "[$__rate_interval])))",
+                "{{platform}} p50",
+            ),
+            unit="s",
+        ),
     )
 
 
@@ -160,35 +171,6 @@ def _load() -> tuple[Panel, ...]:
             "1: somebody is on call and present. 0: nobody is, and pages go to the fallback.",
             Query("presence_oncall_present", "{{rota}}"),
             unit="short",
-        ),
-    )
-
-
-def _conversation() -> tuple[Panel, ...]:
-    account = 'account=~"$account"'
-    return (
-        lines(
-            "Presence score",
-            "Per account: share answered, speed, and how much of what we say is conversation.",
-            Query(f"presence_presence_score{{{account}}}", "{{account}}"),
-            unit="short",
-        ),
-        lines(
-            "Share of our posts that are conversation",
-            "Of what the account itself wrote: answers to people against broadcasts.",
-            Query(f"presence_conversation_share{{{account}}}", "{{account}}"),
-            unit="percentunit",
-        ),
-        lines(
-            "Next answer, by platform",
-            "The same wait for people who had been answered before and wrote again.",
-            Query(
-                "histogram_quantile(0.5, sum by (platform, le) (rate("
-                f'presence_next_response_seconds_bucket{{{_P},hours="$hours"}}'
-                "[$__rate_interval])))",
-                "{{platform}} p50",
-            ),
-            unit="s",
         ),
     )
 
@@ -242,7 +224,7 @@ def _flow() -> tuple[Panel, ...]:
         stacked(
             "Dead letters",
             "Records put aside because they could not be handled. Anything here wants a look: "
-            "presence dlq list.",
+            "`presence dlq list`.",
             Query(
                 "sum by (topic, reason) (increase(presence_dead_letters_total[$__rate_interval]))",
                 "{{topic}}: {{reason}}",
@@ -252,10 +234,10 @@ def _flow() -> tuple[Panel, ...]:
         ),
         lines(
             "Deliveries that failed",
-            "Cards and pages that a chat refused, by destination and reason.",
+            "Attempts to post that a chat refused or did not take yet, by destination and reason.",
             Query(
                 "sum by (destination, reason) "
-                '(rate(presence_deliveries_total{result="failed"}[$__rate_interval]))',
+                '(rate(presence_deliveries_total{result=~"gave_up|retried"}[$__rate_interval]))',
                 "{{destination}}: {{reason}}",
             ),
             unit="reqps",
@@ -306,7 +288,6 @@ def dashboard() -> dict[str, Any]:
             (5, _now()),
             (9, _answers()),
             (8, _load()),
-            (7, _conversation()),
             (1, (row("Pipeline"),)),
             (7, _pipeline()),
             (7, _flow()),

@@ -27,7 +27,12 @@ PORTS = {"ingest": 8001, "classify": 8002, "alert": 8003}
 # What each service reads from its environment, besides what has a default.
 NEEDS = {
     "topics": {"PRESENCE_KAFKA", "PRESENCE_CONFIG"},
-    "ingest": {"PRESENCE_KAFKA", "PRESENCE_CONFIG", "PRESENCE_DATABASE_URL_FILE"},
+    "ingest": {
+        "PRESENCE_KAFKA",
+        "PRESENCE_CONFIG",
+        "PRESENCE_DATABASE_URL_FILE",
+        "PRESENCE_LINK_SECRET_FILE",
+    },
     "classify": {"PRESENCE_KAFKA", "PRESENCE_CONFIG"},
     "alert": {
         "PRESENCE_KAFKA",
@@ -218,6 +223,13 @@ def test_every_file_that_is_mounted_from_here_exists(resolved: dict[str, Any]) -
             # The team's own file; compose refuses to start without it.
             if volume["type"] == "bind" and source.name != "presence.yaml":
                 assert source.exists(), f"{name} mounts {source}"
+
+
+def test_the_example_of_settings_names_every_variable_of_compose_and_no_other() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"\$\{(\w+):-", compose)) - {"PRESENCE_VERSION"}
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(\w+)=", example, re.MULTILINE)) == asked
 
 
 # -- images
