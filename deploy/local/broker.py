@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
 from confluent_kafka.admin import AdminClient
 from kafka import KafkaAdminClient
 
@@ -47,6 +47,22 @@ def answers_metadata(bootstrap: str, *, timeout: float = 5.0) -> bool:
         return bool(client.list_topics(timeout=timeout).brokers)
     except KafkaException:
         return False
+
+
+def serves_groups(bootstrap: str, *, timeout: float = 5.0) -> bool:
+    """True when the group coordinator answers.
+
+    Without this the first consumer meets a coordinator that still loads, and waits three seconds
+    before it asks again.
+    """
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    asked = [ConsumerGroupTopicPartitions("presence.is-ready")]
+    (answer,) = client.list_consumer_group_offsets(asked, request_timeout=timeout).values()
+    try:
+        answer.result()
+    except KafkaException:
+        return False
+    return True
 
 
 def identify(bootstrap: str) -> BrokerIdentity:

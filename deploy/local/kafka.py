@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from deploy.local import ports
-from deploy.local.broker import BrokerIdentity, answers_metadata
+from deploy.local.broker import BrokerIdentity, answers_metadata, serves_groups
 from deploy.local.errors import StartError
 from deploy.local.java import Java, find_java
 from deploy.local.kafka_jars import kafka_version, provide_jars, read_list
@@ -72,7 +72,7 @@ class LocalKafka:
         return (self._server_log, self._output)
 
     def start(self) -> Self:
-        """Returns once a metadata request is answered.
+        """Returns once metadata and consumer groups are served.
 
         Raises StackError with the log's last lines.
         """
@@ -123,7 +123,11 @@ class LocalKafka:
         return self._home / "server.properties"
 
     def _ready(self) -> bool:
-        return ports.is_listening(self._port) and answers_metadata(self.bootstrap)
+        return (
+            ports.is_listening(self._port)
+            and answers_metadata(self.bootstrap)
+            and serves_groups(self.bootstrap)
+        )
 
     def _port_was_taken(self) -> bool:
         return "Address already in use" in last_lines(*self.log_files, lines=60)
