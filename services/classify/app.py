@@ -23,7 +23,7 @@ from services.runtime.dead_letter_limit import DeadLetterGuard, is_tripped
 from services.runtime.health import Health, TopicsCheck
 from services.runtime.logs import get_logger
 from services.runtime.metrics import create_registry, metrics_app
-from services.runtime.process import Workers
+from services.runtime.process import Workers, run
 from services.runtime.producer import KafkaProducer, Record
 from services.runtime.settings import ServiceSettings, load
 
@@ -147,8 +147,13 @@ async def _no_lifespan(_scope: Scope, receive: Receive, send: Send) -> None:
             return
 
 
-def create() -> ClassifyService:
+def create_service() -> ClassifyService:
     """From the environment and presence.yaml. Raises WrongConfiguration."""
     settings = load(ClassifySettings)
     logs.configure(settings.log_format, SERVICE, settings.log_level)
     return ClassifyService(settings, configuration.load(settings.config).configuration)
+
+
+def main() -> int:
+    """Run until told to stop; returns the exit code."""
+    return run(create_service())

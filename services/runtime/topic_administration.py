@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
@@ -11,8 +13,17 @@ from kafka.errors import KafkaError
 
 from services.contracts.topics import MAX_RECORD_BYTES, PARTITIONS, TOPICS, Keeping, Topic
 from services.runtime import kafka_settings
-from services.runtime.errors import WrongConfiguration
+from services.runtime.errors import Transient, WrongConfiguration
 from services.runtime.settings import ServiceSettings
+
+LED_WITHIN = 60.0
+"""Seconds in which new topics must have leaders."""
+
+
+class TopicReason(StrEnum):
+    """Why topics could not be made as registered."""
+
+    no_leader = "no_leader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,26 @@ def _topics_of(described: Any) -> dict[str, Any]:
     return {}
 
 
+def _wait_until_led(admin: Any, names: list[str]) -> None:
+    """Until every partition of these topics has a leader; a loaded cluster takes its time."""
+    give_up = time.monotonic() + LED_WITHIN
+    while True:
+        there = {one["name"]: one["partitions"] for one in admin.describe_topics(names)}
+        late = [
+            name
+            for name in names
+            if not there.get(name) or any(one["leader_id"] < 0 for one in there[name])
+        ]
+        if not late:
+            return
+        if time.monotonic() > give_up:
+            raise Transient(
+                TopicReason.no_leader,
+                f"{', '.join(late)} had no leader after {LED_WITHIN:.0f} s: are all brokers up?",
+            )
+        time.sleep(0.1)
+
+
 def status(settings: ServiceSettings, *, partitions: int = PARTITIONS) -> list[TopicState]:
     """Every registered topic beside what is on the cluster."""
     with closing(_connect(settings)) as admin:
@@ -126,7 +157,8 @@ def apply(
             if not state.exists
         }
         if new:
-            admin.create_topics(new, wait_for_metadata=True)
+            admin.create_topics(new)
+            _wait_until_led(admin, sorted(new))
         altered = [
             ConfigResource(
                 ConfigResourceType.TOPIC, s.name, {k: new for k, (_, new) in s.differs.items()}

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from deploy.local.chat.server import ChatServer
 from playwright.async_api import Browser, async_playwright
 from pydantic import SecretStr
 
 from deploy.local.chat.app import ChatSettings
 from deploy.local.chat.app import create_app as create_chat
-from deploy.local.chat.server import ChatServer
 from deploy.local.chat.workspace import Member
 from deploy.local.ports import random_free_port
 from services.alert.chat.links import Links

@@ -22,11 +22,11 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from deploy.local.chat.server import ChatServer
 from pydantic import SecretStr
 
 from deploy.local.chat.app import ChatSettings
 from deploy.local.chat.app import create_app as create_chat
-from deploy.local.chat.server import ChatServer
 from deploy.local.chat.workspace import Member
 from deploy.local.ports import random_free_port
 from services.alert.chat.links import Links
