@@ -1,12 +1,13 @@
 """What the stack and the tests know of a local broker, whichever it is."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
-from confluent_kafka.admin import AdminClient
 from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from deploy.local.errors import StackError
 
@@ -39,28 +40,29 @@ class Broker(Protocol):
     def stop(self) -> None: ...
 
 
-def answers_metadata(bootstrap: str, *, timeout: float = 5.0) -> bool:
-    """True when a real metadata request lists at least one broker."""
-    # A broker that is just starting refuses connections: expected here, no news for the log.
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+def answers_metadata(bootstrap: str) -> bool:
+    """True when a real metadata request is answered."""
     try:
-        return bool(client.list_topics(timeout=timeout).brokers)
-    except KafkaException:
+        with _admin(bootstrap) as admin:
+            admin.list_topics()
+    except KafkaError:
         return False
+    return True
 
 
-def serves_groups(bootstrap: str, *, timeout: float = 5.0) -> bool:
-    """True when the group coordinator answers.
+def serves(bootstrap: str, cluster_id: str) -> bool:
+    """True when this very cluster (not another that took the port first) serves topics and groups.
 
-    Without this the first consumer meets a coordinator that still loads, and waits three seconds
-    before it asks again.
+    Without asking for a group, the first consumer of all would meet a coordinator that still loads,
+    and wait three seconds before it asks again.
     """
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    asked = [ConsumerGroupTopicPartitions("presence.is-ready")]
-    (answer,) = client.list_consumer_group_offsets(asked, request_timeout=timeout).values()
     try:
-        answer.result()
-    except KafkaException:
+        with _admin(bootstrap) as admin:
+            cluster = admin.describe_cluster()
+            if cluster["cluster_id"] != cluster_id or not cluster["brokers"]:
+                return False
+            admin.list_group_offsets("presence.is-ready")
+    except KafkaError:
         return False
     return True
 
@@ -71,12 +73,21 @@ def identify(bootstrap: str) -> BrokerIdentity:
     For a broker without TLS and passwords. Apache Kafka in KRaft mode reports a feature
     `metadata.version`; its level is the version told.
     """
-    if not answers_metadata(bootstrap, timeout=10.0):
-        raise StackError(f"no Kafka answers at {bootstrap}: is PRESENCE_KAFKA right?")
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     try:
-        features = admin.describe_features()
-    finally:
-        admin.close()
+        with _admin(bootstrap) as admin:
+            features = admin.describe_features()
+    except KafkaError as error:
+        raise StackError(f"no Kafka answers at {bootstrap}: is PRESENCE_KAFKA right?") from error
     _oldest, newest = features.get("metadata.version", {}).get("supported", (None, "unknown"))
     return BrokerIdentity("Kafka given by PRESENCE_KAFKA", f"metadata.version {newest}")
+
+
+@contextlib.contextmanager
+def _admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
+    # Not confluent's: its admin client, made and dropped while a broker starts, ended the process
+    # with a segmentation fault now and then.
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
+    try:
+        yield admin
+    finally:
+        admin.close()

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from deploy.local import ports
-from deploy.local.broker import BrokerIdentity, answers_metadata, serves_groups
+from deploy.local.broker import BrokerIdentity, serves
 from deploy.local.errors import StartError
 from deploy.local.java import Java, find_java
 from deploy.local.kafka_jars import kafka_version, provide_jars, read_list
@@ -123,11 +123,11 @@ class LocalKafka:
         return self._home / "server.properties"
 
     def _ready(self) -> bool:
-        return (
-            ports.is_listening(self._port)
-            and answers_metadata(self.bootstrap)
-            and serves_groups(self.bootstrap)
-        )
+        return ports.is_listening(self._port) and serves(self.bootstrap, self._cluster_id())
+
+    def _cluster_id(self) -> str:
+        properties = (self._home / "data" / "meta.properties").read_text().splitlines()
+        return next(line.partition("=")[2] for line in properties if line.startswith("cluster.id="))
 
     def _port_was_taken(self) -> bool:
         return "Address already in use" in last_lines(*self.log_files, lines=60)

@@ -63,13 +63,14 @@ class StandInBroker:
         self._log.write_bytes(b"")
         command = [str(program), "start", "--only", "kafka", "--kafka-port", str(self._port)]
         self._process.start([*command, "--data-dir", str(self._home / "data")], log=self._log)
-        if not wait_until(
-            lambda: answers_metadata(self.bootstrap), self._process, timeout=_START_TIMEOUT
-        ):
+        if not wait_until(self._ready, self._process, timeout=_START_TIMEOUT):
             why = why_not_ready(self._process, _START_TIMEOUT)
             self._process.stop(within=2.0)
             raise StartError(f"{why}:\n{last_lines(self._log)}")
         return self
+
+    def _ready(self) -> bool:
+        return ports.is_listening(self._port) and answers_metadata(self.bootstrap)
 
     def stop(self) -> None:
         self._process.stop(within=_STOP_WITHIN, first=signal.SIGINT)
