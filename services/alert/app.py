@@ -46,7 +46,7 @@ from services.runtime.errors import WrongConfiguration
 from services.runtime.health import Health, TopicsCheck
 from services.runtime.metrics import create_registry, dead_letters_counter, metrics_app
 from services.runtime.postgres import answers, create_pool, migrate
-from services.runtime.process import Workers
+from services.runtime.process import Workers, run
 from services.runtime.producer import KafkaProducer, Record
 from services.runtime.settings import ServiceSettings, load, optional_secret, secret
 
@@ -313,8 +313,13 @@ async def _no_lifespan(*_: object) -> None:
     """The process starts and stops the service, not the server's lifespan."""
 
 
-def create() -> AlertService:
+def create_service() -> AlertService:
     """From the environment and presence.yaml. Raises WrongConfiguration."""
     settings = load(AlertSettings)
     logs.configure(settings.log_format, SERVICE, settings.log_level)
     return AlertService(settings, presence_yaml.load(settings.config))
+
+
+def main() -> int:
+    """Run until told to stop; returns the exit code."""
+    return run(create_service())
