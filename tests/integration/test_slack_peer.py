@@ -32,9 +32,10 @@ from deploy.local.chat.app import create_app as create_chat
 from deploy.local.chat.server import ChatServer
 from deploy.local.chat.workspace import Member
 from deploy.local.ports import random_free_port
-from services.alert.chat.delivery import DeliveryPipeline, Patience
+from services.alert.chat.delivery import DeliveryPipeline
 from services.alert.chat.links import Links
 from services.alert.chat.metrics import DeliveryMetrics
+from services.alert.chat.outcomes import Patience
 from services.alert.chat.pace import Breaker, Pace
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
