@@ -15,7 +15,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "up": ("services.cli.up", "up", "The whole system on this machine; --demo shows it at work."),
     "ingest": ("services.cli.run", "ingest", "Run the ingest service."),
     "classify": (
-        "services.cli.run", "classify",
+        "services.cli.run",
+        "classify",
         "Run the classify service, or judge one --text.",
     ),
     "alert": ("services.cli.run", "alert", "Run the alert service."),

@@ -47,7 +47,8 @@ class SlackServer:
 
     def __init__(self) -> None:
         self.base_url = ""
-        self.answers: deque[Answer] = deque()
+        self.answers: deque[Answer | None] = deque()
+        """For the next calls; None: the call's due."""
         self.messages: dict[str, dict[str, dict[str, Any]]] = {}
         """channel → ts → message"""
         self.whispers: list[dict[str, Any]] = []
@@ -113,9 +114,8 @@ class SlackServer:
         self.whispers.append(body)
         return {"message_ts": "1.0"}
 
-    def _chat_get_permalink(self, body: dict[str, Any]) -> dict[str, Any]:
-        channel, ts = body["channel"], body["message_ts"]
-        return {"permalink": f"https://chat.example/archives/{channel}/p{ts}"}
+    def _auth_test(self, _body: dict[str, Any]) -> dict[str, Any]:
+        return {"url": "https://air.slack.example/", "user_id": "UPRESENCE"}
 
     def _conversations_open(self, body: dict[str, Any]) -> dict[str, Any]:
         if body["users"] == "U0BOT1":
@@ -142,7 +142,7 @@ class TeamsServer:
 
     def __init__(self) -> None:
         self.base_url = ""
-        self.answers: deque[Answer] = deque()
+        self.answers: deque[Answer | None] = deque()
         self.messages: list[dict[str, Any]] = []
         self.sizes: list[int] = []
 

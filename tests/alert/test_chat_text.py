@@ -33,8 +33,16 @@ def test_a_tower_of_marks_is_cut_down_and_real_scripts_are_kept() -> None:
 
 def test_a_right_to_left_name_is_isolated_from_the_line_around_it() -> None:
     assert one_line("ليلى") == "\u2068ليلى\u2069"
-    assert one_line("Ana") == "Ana"
+    assert one_line("ليلى (@layla)") == "\u2068ليلى \u2066(@layla)\u2069\u2069"
+    assert one_line("Ana (@ana)") == "Ana (@ana)"
     assert clip(one_line("ليلى" * 50), 20).endswith("\u2069")
+
+
+@given(st.text("ليلى (@ana) \U0001f1e9", max_size=60), st.integers(1, 60))
+def test_what_was_isolated_stays_isolated_when_cut(text: str, limit: int) -> None:
+    cut = clip(one_line(text), limit)
+    assert units(cut) <= limit
+    assert cut.count("\u2068") + cut.count("\u2066") == cut.count("\u2069")
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,23 @@ async def test_slack_unfurls_nothing_and_names_the_delivery(slack: Chat) -> None
     assert message["unfurl_media"] is False
     assert _metadata(message) == "d1"
     assert message["text"] == card().headline
-    assert ref.url == f"https://chat.example/archives/C0HELP1/p{ref.id}"
+    digits = ref.id.replace(".", "")
+    assert ref.url == f"https://air.slack.example/archives/C0HELP1/p{digits}"
+
+
+async def test_slack_is_asked_once_for_its_address_and_once_for_a_card(slack: Chat) -> None:
+    for number in range(3):
+        await slack.destination.post(card(), f"d{number}")
+    assert sorted(_server(slack).calls) == ["auth.test", *["chat.postMessage"] * 3]
+
+
+async def test_a_card_that_was_posted_stays_posted_though_its_address_is_not_told(
+    slack: Chat,
+) -> None:
+    _server(slack).answers.extend([None, slack_error("ratelimited")])
+    ref = await slack.destination.post(card(), "d1")
+    assert ref.url is None
+    assert len(_server(slack).all_messages()) == 1
 
 
 async def test_a_deleted_card_is_posted_anew(slack: Chat) -> None:

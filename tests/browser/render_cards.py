@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from deploy.local.chat.server import ChatServer
 from playwright.async_api import Browser, async_playwright
 from pydantic import SecretStr
 
@@ -29,6 +28,7 @@ from deploy.local.chat.app import ChatSettings
 from deploy.local.chat.app import create_app as create_chat
 from deploy.local.chat.workspace import Member
 from deploy.local.ports import random_free_port
+from deploy.local.serving import StreamServer
 from services.alert.chat.links import Links
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
@@ -177,7 +177,7 @@ async def main(folder: Path) -> None:
         episodes=episodes, configuration=lambda: file, links=links, send_sign_in=send
     )
     alert = uvicorn.Config(console, host="127.0.0.1", port=alert_port, log_level="warning")
-    with running(ChatServer(create_chat(settings), chat_port)), running(uvicorn.Server(alert)):
+    with running(StreamServer(create_chat(settings), chat_port)), running(uvicorn.Server(alert)):
         client = SlackClient(SecretStr("xoxb-any"), f"{settings.base_url}/api/")
         slack = SlackDestination("help", "C0HELP1", client, links)
         for number, one in enumerate(samples()):

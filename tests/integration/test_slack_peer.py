@@ -6,6 +6,7 @@ Block Kit's reference refuses and presses buttons with signed requests.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -15,21 +16,26 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import uvicorn
-from deploy.local.chat.server import ChatServer
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from deploy.local.chat.app import ChatSettings
 from deploy.local.chat.app import create_app as create_chat
 from deploy.local.chat.workspace import Member
 from deploy.local.ports import random_free_port
+from services.alert.chat.delivery import DeliveryPipeline
 from services.alert.chat.links import Links
+from services.alert.chat.metrics import DeliveryMetrics
+from services.alert.chat.outcomes import Patience
+from services.alert.chat.pace import Breaker, Pace
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
 from services.alert.chat.slack_interactions import SlackInteractions
@@ -37,9 +43,18 @@ from services.alert.console.app import create_app
 from services.alert.domain.card import CardState
 from services.alert.ports import DeliveryReason, PersonRef, Purpose
 from services.contracts.events import CloseReason
+from services.runtime.backoff import Backoff
 from services.runtime.clock import SystemClock
 from services.runtime.errors import Permanent
-from tests.alert.chat_builders import SECRET, MemoryEpisodes, card, configuration, delivery, line
+from tests.alert.chat_builders import (
+    SECRET,
+    MemoryEpisodes,
+    MemoryOutbox,
+    card,
+    configuration,
+    delivery,
+    line,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -142,7 +157,7 @@ def local_chat() -> Iterator[LocalChat]:
         base_url=f"http://127.0.0.1:{port}",
     )
     app = create_chat(settings)
-    with _running(ChatServer(app, port)):
+    with _running(StreamServer(app, port)):
         yield LocalChat(Peer(f"{settings.base_url}/api/", "C0HELP1", "U0MIA1"), settings, app)
 
 
@@ -186,8 +201,10 @@ async def test_a_card_is_posted_changed_threaded_and_found_again(
     assert [block["type"] for block in shown["blocks"]] == ["context"]
     parent, beneath = _history(peer, ts=ref.id)
     assert (parent["ts"], "Hello? Anybody?" in json.dumps(beneath)) == (ref.id, True)
+    fields = {"channel": ref.channel, "message_ts": ref.id}
+    permalink = _call(peer.base_url, "chat.getPermalink", **fields)["permalink"]
     assert ref.url
-    assert ref.url.startswith("http")
+    assert urlsplit(ref.url).path == urlsplit(permalink).path
 
     for purpose in (Purpose.card, Purpose.thread):
         row = delivery(purpose, card_ref=ref, first_tried_at=began)
@@ -238,6 +255,47 @@ async def test_a_wrong_token_is_refused_credentials(local_chat: LocalChat) -> No
         await stranger.tell("hello", "d1")
     assert refused.value.reason is DeliveryReason.refused_credentials
     await stranger.close()
+
+
+async def test_nothing_is_lost_or_doubled_while_slack_fails(local_chat: LocalChat) -> None:
+    """429, a lost answer, a 500 and an answer that is late, through the whole pipeline."""
+
+    def fault(method: str, kind: str, **more: object) -> None:
+        body = {"method": method, "kind": kind, **more}
+        httpx.post(f"{local_chat.settings.base_url}/_test/faults", json=body).raise_for_status()
+
+    clock = SystemClock()
+    outbox = MemoryOutbox(clock)
+    client = SlackClient(SecretStr(TOKEN), local_chat.peer.base_url, timeout_seconds=0.3)
+    slack = SlackDestination("memory", "C0HELP1", client)
+    quick = Patience(Backoff(initial=0.05, cap=0.2), timedelta(minutes=5))
+    pipeline = DeliveryPipeline(
+        slack,
+        outbox,
+        clock=clock,
+        metrics=DeliveryMetrics(CollectorRegistry()),
+        posts=Pace(200),
+        patience=dict.fromkeys(Purpose, quick),
+        breaker=Breaker(threshold=50),
+        idle_seconds=0.02,
+    )
+    fault("chat.postMessage", "lost_answer", times=2)
+    fault("chat.postMessage", "status", status=500, times=2)
+    fault("chat.postMessage", "slow", seconds=0.6, times=1)
+    fault("chat.postMessage", "rate_limited", seconds=1)
+    cards = [delivery(id=f"d{n}", episode_id=f"ep-{n}") for n in range(12)]
+    outbox.put(*cards, delivery(Purpose.page, episode_id="ep-0"))
+    running = asyncio.ensure_future(pipeline.run())
+    async with asyncio.timeout(30):
+        while any(one.state != "sent" for one in outbox.rows):
+            await asyncio.sleep(0.05)
+    pipeline.stop()
+    await running
+    await slack.close()
+
+    messages = local_chat.app.state.workspace.messages.values()
+    ids = sorted(one["metadata"]["event_payload"]["delivery_id"] for one in messages)
+    assert ids == sorted([*(one.id for one in cards), "d-page-1"])
 
 
 async def test_people_press_buttons_in_the_chat_and_the_episode_follows(

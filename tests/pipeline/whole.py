@@ -22,10 +22,10 @@ from rich.console import Console
 
 from deploy.local import ports
 from deploy.local.chat.app import ChatSettings, create_app, people_and_channels
-from deploy.local.chat.server import ChatServer
 from deploy.local.chat.workspace import Message
 from deploy.local.demo import accounting
 from deploy.local.errors import StackError
+from deploy.local.serving import StreamServer
 from deploy.local.system import LocalSystem
 from services.runtime import configuration
 from tests.pipeline.platforms import META_SECRET, X_SECRET, Payload
@@ -84,7 +84,7 @@ class Whole:
             )
         )
         self.workspace = app.state.workspace
-        self._chat = ChatServer(app, self._chat_port)
+        self._chat = StreamServer(app, self._chat_port)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._chat.serve()), daemon=True)
         self._thread.start()
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from services.alert.chat.text import clean, one_line, time_of_day
+from services.alert.chat.text import clean, clip, one_line, time_of_day
 from services.alert.domain.card import Card, CardAct, CardLine, CardState
+
+WHO_LIMIT = 80
 
 _PLATFORMS = {
     "x": "X",
@@ -36,6 +38,11 @@ def platform(card: Card) -> str:
     return _PLATFORMS.get(card.platform, one_line(card.platform).capitalize())
 
 
+def who(card: Card) -> str:
+    """The counterpart; a name is no place for a novel."""
+    return clip(one_line(card.who), WHO_LIMIT)
+
+
 def title(card: Card) -> str:
     """Who it is and where: `Urgent · Mastodon · Ana (@ana)`."""
     marks = []
@@ -44,7 +51,7 @@ def title(card: Card) -> str:
         marks.append(f"⚠️ Sensitive: {flags}")
     if card.urgent:
         marks.append("🔺 Urgent")
-    return " · ".join([*marks, platform(card), one_line(card.who)])
+    return " · ".join([*marks, platform(card), who(card)])
 
 
 def holder(card: Card) -> str:
@@ -80,7 +87,7 @@ def ended(card: Card) -> str:
 
 def wrote_again(line: CardLine, card: Card) -> str:
     """Heads a later message in the thread."""
-    return f"{one_line(line.who)} wrote again at {time_of_day(line.at, card.zone)}"
+    return f"{clip(one_line(line.who), WHO_LIMIT)} wrote again at {time_of_day(line.at, card.zone)}"
 
 
 STALE = (

@@ -9,10 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from services.alert.chat.metrics import DeliveryMetrics, DeliveryResult
+from services.alert.chat.outcomes import (
+    AMBIGUOUS,
+    DESTINATION_FAILS,
+    HINTS,
+    PATIENCE,
+    Failed,
+    Outcome,
+    Patience,
+    Sent,
+)
 from services.alert.chat.pace import Breaker, Pace
 from services.alert.ports import (
     Delivery,
@@ -30,48 +40,6 @@ from services.runtime.logs import get_logger
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How often and for how long something is tried."""
-
-    backoff: Backoff
-    deadline: timedelta
-    """From the first attempt. A page that comes too late is worse than the next step's page."""
-
-
-PATIENCE: Mapping[Purpose, Patience] = {
-    Purpose.card: Patience(Backoff(initial=1, cap=60), timedelta(days=3)),
-    Purpose.thread: Patience(Backoff(initial=1, cap=60), timedelta(hours=12)),
-    Purpose.page: Patience(Backoff(initial=0.5, cap=15), timedelta(minutes=15)),
-    Purpose.told: Patience(Backoff(initial=1, cap=60), timedelta(hours=2)),
-}
-
-# The destination's fault, not the message's.
-_DESTINATION_FAILS = frozenset(
-    {DeliveryReason.timeout, DeliveryReason.unavailable, DeliveryReason.refused_credentials}
-)
-# After these nobody knows whether the message arrived.
-_AMBIGUOUS = frozenset({DeliveryReason.timeout, DeliveryReason.unavailable})
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """It arrived, now or by an earlier attempt."""
-
-    ref: MessageRef | None
-    found: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """It did not. `after` in seconds; None gives up."""
-
-    reason: DeliveryReason
-    after: float | None
-    ambiguous: bool = False
-
-
-Outcome = Sent | Failed
 Stage = Callable[[Delivery], Awaitable[Delivery | Outcome]]
 """Hands the delivery on (perhaps completed), or ends it with an outcome."""
 
@@ -278,7 +246,7 @@ class DeliveryPipeline:
         wait = patience.backoff.delay(delivery.attempt, asked=error.retry_after)
         first = delivery.first_tried_at or self._clock.now()
         past = self._clock.now() + timedelta(seconds=wait) - first > patience.deadline
-        ambiguous = delivery.ambiguous or reason in _AMBIGUOUS
+        ambiguous = delivery.ambiguous or reason in AMBIGUOUS
         self._log(delivery, "delivery_failed", error=str(error), again_in=wait)
         return Failed(reason, None if past else wait, ambiguous)
 
@@ -293,14 +261,14 @@ class DeliveryPipeline:
         return Failed(reason, None)
 
     def _blame(self, reason: DeliveryReason) -> None:
-        if reason not in _DESTINATION_FAILS:
+        if reason not in DESTINATION_FAILS:
             return
         if self._breaker.failed(self._clock.monotonic(), reason):
             log.error(
                 "destination_down",
                 destination=self.destination.id,
                 reason=reason.value,
-                hint=_HINTS.get(reason, "it is tried again by itself"),
+                hint=HINTS.get(reason, "it is tried again by itself"),
             )
 
     async def _record(self, delivery: Delivery, outcome: Outcome) -> None:
@@ -350,10 +318,3 @@ class DeliveryPipeline:
             attempt=delivery.attempt,
             **facts,
         )
-
-
-_HINTS = {
-    DeliveryReason.refused_credentials: (
-        "the chat refused our token: put a valid one in place and restart alert; nothing is lost"
-    )
-}

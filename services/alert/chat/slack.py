@@ -189,13 +189,10 @@ class SlackDestination:
     async def _permalink(self, ref: MessageRef) -> str | None:
         # The card stands; a page without the way to it is better than a card posted twice.
         try:
-            found = await self._client.read(
-                "chat.getPermalink", channel=ref.channel, message_ts=ref.id
-            )
+            return await self._client.permalink(ref.channel, ref.id)
         except (Transient, Permanent) as error:
             log.info("no_permalink", destination=self.id, error=str(error))
             return None
-        return found.get("permalink")
 
     @staticmethod
     def _member(person: PersonRef) -> str:

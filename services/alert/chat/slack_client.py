@@ -109,6 +109,7 @@ class SlackClient:
         self._timeout = timeout_seconds
         self._web: AsyncWebClient | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._workspace: str | None = None
 
     def _client(self) -> AsyncWebClient:
         if self._web is None:
@@ -131,6 +132,18 @@ class SlackClient:
     async def read(self, method: str, **arguments: Any) -> dict[str, Any]:
         """A reading call: Slack takes those as a form, not all of them as JSON."""
         return await self._request(method, data=_given(arguments))
+
+    async def permalink(self, channel: str, ts: str) -> str | None:
+        """The address of a message: the workspace's own, asked for once, and the message's place in it.
+
+        `chat.getPermalink` answers the same, at the price of a second call for every card.
+        """
+        if self._workspace is None:
+            url = (await self.call("auth.test")).get("url")
+            self._workspace = url if isinstance(url, str) and url.startswith("http") else None
+        if self._workspace is None:
+            return None
+        return f"{self._workspace.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}"
 
     async def _request(self, method: str, **body: Any) -> dict[str, Any]:
         try:

@@ -6,6 +6,7 @@ what somebody said has to stay readable, in every script.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,7 +18,9 @@ ELLIPSIS = "…"
 # Overrides and embeddings turn the line around them; marks (LRM, RLM, ALM) only place a character
 # and are left to those who write right to left.
 _BIDI_CONTROLS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
-_FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\u2068", "\u2069"
+_FIRST_STRONG_ISOLATE, _LEFT_TO_RIGHT_ISOLATE, _POP_ISOLATE = "\u2068", "\u2066", "\u2069"
+# A handle inside a right-to-left name: without it `(@layla)` is shown as `(layla@)`.
+_HANDLE = re.compile(r"\(?@[\w.@-]+\)?", re.ASCII)
 _ZERO_WIDTH_SPACE = "\u200b"
 _ZERO_WIDTH_JOINER = "\u200d"
 _MOST_MARKS = 4
@@ -47,6 +50,7 @@ def one_line(text: str) -> str:
     """Cleaned, without breaks; a name in a right-to-left script does not reorder the line around it."""
     text = clean(text)
     if any(unicodedata.bidirectional(character) in ("R", "AL") for character in text):
+        text = _HANDLE.sub(rf"{_LEFT_TO_RIGHT_ISOLATE}\g<0>{_POP_ISOLATE}", text)
         return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
     return text
 
@@ -90,19 +94,23 @@ def characters(text: str) -> Iterator[str]:
 
 
 def clip(text: str, limit: int) -> str:
-    """At most `limit` UTF-16 units, cut between characters and marked with an ellipsis."""
+    """At most `limit` UTF-16 units, cut between characters and marked with an ellipsis.
+
+    What `one_line` isolated stays isolated.
+    """
     if units(text) <= limit:
         return text
-    kept, size = [], units(ELLIPSIS)
-    isolated = text.startswith(_FIRST_STRONG_ISOLATE)
-    size += isolated
+    kept: list[str] = []
+    size, still_open = units(ELLIPSIS), 0
     for character in characters(text):
-        size += units(character)
-        if size > limit:
+        opens = character in (_FIRST_STRONG_ISOLATE, _LEFT_TO_RIGHT_ISOLATE)
+        closes = character == _POP_ISOLATE
+        if size + units(character) + still_open + opens > limit:
             break
+        still_open += opens - closes
+        size += units(character)
         kept.append(character)
-    cut = "".join(kept).rstrip() + ELLIPSIS
-    return cut + _POP_ISOLATE if isolated and kept else cut
+    return "".join(kept).rstrip() + ELLIPSIS + _POP_ISOLATE * max(still_open, 0)
 
 
 def disarm(text: str) -> str:

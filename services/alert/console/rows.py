@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from services.alert.chat.card_words import WHO_LIMIT
 from services.alert.chat.text import clean, clip, one_line
 from services.alert.ports import EpisodeRow
 from services.contracts.configuration import Person
@@ -59,7 +60,7 @@ def _shown(row: EpisodeRow, now: datetime) -> OpenEpisode:
         platform=row.platform,
         account=row.account,
         brand=row.brand,
-        who=one_line(row.who),
+        who=clip(one_line(row.who), WHO_LIMIT),
         words=words,
         opened_at=row.opened_at,
         due_at=row.due_at,

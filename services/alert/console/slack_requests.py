@@ -16,6 +16,7 @@ from services.runtime.clock import Clock
 from services.runtime.logs import get_logger
 
 BODY_LIMIT = 1_048_576
+INTERACTIONS_PATH = "/slack/interactions"
 
 log = get_logger(__name__)
 
@@ -52,7 +53,7 @@ def slack_router(
     router = APIRouter(include_in_schema=False)
     signatures = SlackSignatures(secrets, clock)
 
-    @router.post("/slack/interactions")
+    @router.post(INTERACTIONS_PATH)
     async def interact(request: Request) -> Response:
         try:
             body = await read_body(request.scope, request.receive, BODY_LIMIT)
