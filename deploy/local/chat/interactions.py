@@ -34,31 +34,38 @@ class Outcome(NamedTuple):
     """Whether the modal stays."""
 
 
+class Opener(NamedTuple):
+    """Who pressed, and in which open page: a modal opens there and nowhere else."""
+
+    person: str
+    tab: str
+
+
 class Triggers:
     """Trigger ids: good once, and for three seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._given: dict[str, tuple[str, float]] = {}
+        self._given: dict[str, tuple[Opener, float]] = {}
         self._used: set[str] = set()
 
-    def give(self, person: str) -> str:
-        """A new one for this person."""
+    def give(self, person: str, tab: str) -> str:
+        """A new one for this person at this page."""
         trigger = f"{secrets.randbelow(10**12)}.{TEAM}.{secrets.token_hex(12)}"
-        self._given[trigger] = (person, self._now())
+        self._given[trigger] = (Opener(person, tab), self._now())
         return trigger
 
-    def exchange(self, trigger: str) -> tuple[str | None, str]:
-        """The person it was given to, or None and Slack's error."""
+    def exchange(self, trigger: str) -> tuple[Opener | None, str]:
+        """Whom it was given to, or None and Slack's error."""
         if trigger in self._used:
             return None, "exchanged_trigger_id"
-        person, at = self._given.pop(trigger, (None, 0.0))
-        if person is None:
+        opener, at = self._given.pop(trigger, (None, 0.0))
+        if opener is None:
             return None, "invalid_trigger_id"
         if self._now() - at > _TRIGGER_SECONDS:
             return None, "expired_trigger_id"
         self._used.add(trigger)
-        return person, ""
+        return opener, ""
 
 
 def signature(secret: SecretStr, timestamp: str, body: bytes) -> str:
@@ -124,7 +131,7 @@ class Interactions:
             "is_ephemeral": ephemeral,
         }
         shown = {name: message[name] for name in message if name not in ("channel", "versions")}
-        payload = self._payload("block_actions", person) | {
+        payload = self._payload("block_actions", Opener(person.id, str(pressed.get("tab", "")))) | {
             "container": container,
             "channel": {
                 "id": channel,
@@ -140,7 +147,10 @@ class Interactions:
     async def submit(self, person: Member, opened: View, values: dict[str, Any]) -> Outcome:
         """A person sends a modal."""
         view = view_entity(opened) | {"state": {"values": values}}
-        payload = self._payload("view_submission", person) | {"view": view, "response_urls": []}
+        payload = self._payload("view_submission", Opener(person.id, opened.tab)) | {
+            "view": view,
+            "response_urls": [],
+        }
         outcome, body = await self._send(payload)
         if not outcome.ok:
             return outcome._replace(keep_open=True)
@@ -177,7 +187,8 @@ class Interactions:
             self.workspace.post(where.channel, {"text": "", **content}, ephemeral_for=only)
         return None
 
-    def _payload(self, kind: str, person: Member) -> dict[str, Any]:
+    def _payload(self, kind: str, opener: Opener) -> dict[str, Any]:
+        person = self.workspace.members[opener.person]
         names = {"id": person.id, "username": person.handle, "name": person.handle}
         return {
             "type": kind,
@@ -186,7 +197,7 @@ class Interactions:
             "team": {"id": TEAM, "domain": "local"},
             "enterprise": None,
             "is_enterprise_install": False,
-            "trigger_id": self.triggers.give(person.id),
+            "trigger_id": self.triggers.give(opener.person, opener.tab),
         }
 
     def _response_url(self, person: Member, channel: str, ts: str) -> str:

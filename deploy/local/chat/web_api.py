@@ -283,10 +283,10 @@ class WebApi:
 
     def _open_view(self, fields: Fields, _base: str) -> Answer:
         view = self._view(fields)
-        person, error = self._triggers.exchange(str(fields.get("trigger_id", "")))
-        if person is None:
+        opener, error = self._triggers.exchange(str(fields.get("trigger_id", "")))
+        if opener is None:
             raise Refusal(error)
-        return {"view": view_entity(self._workspace.open_view(view, person))}
+        return {"view": view_entity(self._workspace.open_view(view, *opener))}
 
     def _update_view(self, fields: Fields, _base: str) -> Answer:
         opened = self._workspace.views.get(str(fields.get("view_id", "")))

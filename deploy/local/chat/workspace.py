@@ -38,6 +38,8 @@ class View:
     id: str
     view: dict[str, Any]
     person: str
+    tab: str
+    """The open page that it stands in."""
     hash: str = field(default_factory=lambda: secrets.token_hex(6))
 
 
@@ -132,17 +134,17 @@ class Workspace:
         ]
         return sorted(found, key=lambda one: _order(one["ts"]))
 
-    def open_view(self, view: dict[str, Any], person: str) -> View:
+    def open_view(self, view: dict[str, Any], person: str, tab: str) -> View:
         """Show a modal to a person."""
-        opened = View("V" + secrets.token_hex(5).upper(), view, person)
+        opened = View("V" + secrets.token_hex(5).upper(), view, person, tab)
         self.views[opened.id] = opened
-        self.tell({"type": "view", "view": view, "id": opened.id, "person": person})
+        self.tell({"type": "view", "view": view, "id": opened.id, "tab": tab})
         return opened
 
     def update_view(self, opened: View, view: dict[str, Any]) -> View:
         """Show another content in an open modal."""
         opened.view, opened.hash = view, secrets.token_hex(6)
-        self.tell({"type": "view", "view": view, "id": opened.id, "person": opened.person})
+        self.tell({"type": "view", "view": view, "id": opened.id, "tab": opened.tab})
         return opened
 
     def tell(self, event: dict[str, Any]) -> None:

@@ -24,11 +24,30 @@ export function confirmed(question, names) {
 
 let count = 0;
 
+// Radio buttons and checkboxes: a named group of real ones.
+function group(element, id, required) {
+  const kind = element.type === "checkboxes" ? "checkbox" : "radio";
+  const before = (element.initial_options ?? [element.initial_option]).map((one) => one?.value);
+  const boxes = element.options.map((option) =>
+    el("input", { type: kind, name: id, value: option.value, checked: before.includes(option.value), required: required && kind === "radio" }));
+  const lines = boxes.map((box, index) => el("label", { class: "choice" }, box, element.options[index].text.text));
+  const chosen = () => element.options.filter((_, index) => boxes[index].checked);
+  const value = () => kind === "checkbox"
+    ? { type: element.type, selected_options: chosen() }
+    : { type: element.type, selected_option: chosen()[0] ?? null };
+  return { control: el("div", { id, role: "group" }, ...lines), value };
+}
+
 function input(block, names) {
   const element = block.element;
   const id = `input-${(count += 1)}`;
   let control;
-  if (element.type === "plain_text_input") {
+  let grouped = null;
+  if (element.type === "radio_buttons" || element.type === "checkboxes") {
+    grouped = group(element, id, !block.optional);
+    control = grouped.control;
+    control.setAttribute("aria-labelledby", `${id}-label`);
+  } else if (element.type === "plain_text_input") {
     const attributes = { id, maxlength: element.max_length, minlength: element.min_length, placeholder: element.placeholder?.text, required: !block.optional };
     control = el(element.multiline ? "textarea" : "input", { ...attributes, rows: element.multiline ? 4 : null });
     control.value = element.initial_value ?? "";
@@ -43,11 +62,12 @@ function input(block, names) {
   const error = el("p", { class: "error", id: `${id}-error`, hidden: true });
   control.setAttribute("aria-describedby", error.id);
   const field = el("div", { class: "field" },
-    el("label", { for: id }, ...text(block.label, names), block.optional ? el("span", { class: "soft" }, " (optional)") : null),
+    el(grouped ? "span" : "label", { class: "label", id: `${id}-label`, for: grouped ? null : id }, ...text(block.label, names), block.optional ? el("span", { class: "soft" }, " (optional)") : null),
     control,
     block.hint ? el("p", { class: "soft" }, ...text(block.hint, names)) : null,
     error);
   const value = () => {
+    if (grouped) return grouped.value();
     if (element.type === "plain_text_input") return { type: element.type, value: control.value || null };
     const option = element.options.find((one) => one.value === control.value) ?? null;
     return { type: element.type, selected_option: option };

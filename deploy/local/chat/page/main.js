@@ -8,6 +8,7 @@ const at = (id) => document.getElementById(id);
 const messages = new Map(); // "channel/ts" → message
 const names = new Map(); // member or channel id → name
 const state = { channels: [], people: [], channel: null, person: null, onlyOpen: false, unseen: 0 };
+const tab = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16)).join("");
 const key = (message) => `${message.channel}/${message.ts}`;
 const you = () => state.people.find((person) => person.id === state.person);
 
@@ -23,7 +24,7 @@ async function send(path, body) {
     const answer = await fetch(path, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ person: state.person, ...body }),
+      body: JSON.stringify({ person: state.person, tab, ...body }),
     });
     return await answer.json();
   } catch {
@@ -214,7 +215,7 @@ function happened(change) {
     messages.delete(`${change.channel}/${change.ts}`);
     if (gone) node(gone)?.remove();
     soon();
-  } else if (change.type === "view" && change.person === state.person) {
+  } else if (change.type === "view" && change.tab === tab) {
     document.querySelector("dialog[open]")?.close();
     modal(change.view, names, (values) => send("/_page/submit", { view: change.id, values }));
   }
