@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from deploy.local import ports
 from deploy.local.kafka import LocalKafka
 from services.ingest.sources.registry import build_sources
 from tests.conftest import FreshDatabase
@@ -117,7 +118,7 @@ async def test_an_absent_kafka_is_said_within_a_second_and_a_returned_one_takes_
     tmp_path: Path, postgres: FreshDatabase
 ) -> None:
     account = unique("80")
-    broker = LocalKafka(tmp_path / "kafka", port=None)
+    broker = LocalKafka(tmp_path / "kafka", port=ports.pick(None))
     broker.start()
     try:
         settings = settings_for(broker.bootstrap, postgres())
