@@ -59,7 +59,7 @@ class Ingest:
         self._pool = create_pool(self._url, name="ingest")
         self._store = PostgresEventStore(self._pool)
         self._producer = create_producer(settings, service="ingest")
-        collector = Collector(self._producer, self._store, metrics, self._clock)
+        self._collector = collector = Collector(self._producer, self._store, metrics, self._clock)
         link_secret = settings.link_secret
         intake = Intake(
             sources,
@@ -83,6 +83,7 @@ class Ingest:
         self._topics = TopicsCheck(settings, (NOTIFICATIONS, NOTICES, INTAKE_DLQ), self._clock)
         self.health.add("kafka", self._topics)
         self.health.add("postgres", self._database_problem)
+        self.health.add("intake", self._intake_problem)
 
     async def start(self) -> None:
         """Producing begins at once: intake does not wait for PostgreSQL, migrations do."""
@@ -108,6 +109,10 @@ class Ingest:
 
     async def _database_problem(self) -> str | None:
         return None if await answers(self._url) else "PostgreSQL does not answer"
+
+    async def _intake_problem(self) -> str | None:
+        """For a moment only: out of rotation nothing would come that could prove Kafka back."""
+        return "Kafka did not acknowledge a moment ago" if self._collector.kafka.refusing else None
 
     async def _forget(self) -> None:
         """Drop what is older than the retention, every hour."""

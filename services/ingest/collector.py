@@ -7,6 +7,8 @@ Invariants
   (which every reader drops by event id) and never a loss.
 - The caller is told only after the acknowledgement. `take` raises Transient within `PATIENCE` seconds
   otherwise, and at once while the breaker is open.
+- One group at a time. What arrives meanwhile is the next group, so identical requests at once cannot both
+  be new, and a burst does not queue for database connections.
 - PostgreSQL is no condition of intake: without it duplicates go downstream, counted as what they look
   like here, and the service says that it is not ready.
 """
@@ -15,8 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from services.contracts.base import StrEnum
 from services.contracts.events import Notification
@@ -24,7 +27,7 @@ from services.contracts.topics import INTAKE_DLQ, NOTIFICATIONS, Header
 from services.ingest.breaker import Breaker
 from services.ingest.domain.outcome import Ignored, Parsed, Rejected, RejectReason
 from services.ingest.metrics import Metrics
-from services.ingest.store.event_store import EventStore, Original
+from services.ingest.store.event_store import Entry, EventStore, Original
 from services.runtime.clock import Clock
 from services.runtime.dead_letter import DeadLetterReason, intake_dead_letter
 from services.runtime.errors import Permanent, Transient
@@ -36,6 +39,8 @@ log = get_logger(__name__)
 PATIENCE = 0.9
 """Seconds from the start of `take` to giving up on Kafka: the caller hears of it within a second."""
 STORE_COOLDOWN = 5.0
+GROUP = 200
+"""Payloads that are taken together: a burst costs three round trips, not three for each request."""
 
 
 class CollectReason(StrEnum):
@@ -43,6 +48,8 @@ class CollectReason(StrEnum):
 
     breaker_open = "breaker_open"
     slow = "slow"
+    failed = "failed"
+    """A defect of ours; the sender keeps the payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,35 @@ class Taken:
     """Why changes were dead-lettered, for the sender's developer."""
 
 
+class _Work:
+    """One payload on its way, and whoever waits for it."""
+
+    def __init__(
+        self, parsed: Sequence[Parsed], original: Original, done: asyncio.Future[Taken]
+    ) -> None:
+        self.parsed = parsed
+        self.original = original
+        self.done = done
+        self.notifications = [one for one in parsed if isinstance(one, Notification)]
+        self.rejected = [one for one in parsed if isinstance(one, Rejected)]
+
+    @cached_property
+    def dead_letter_id(self) -> str:
+        """A sender that tries the same bytes again leaves one dead letter."""
+        digest = hashlib.sha256(self.original.body).hexdigest()
+        return f"dead-letter:{self.original.source}:{digest}"
+
+    def succeed(self, taken: Taken) -> None:
+        """Unless the caller was cancelled meanwhile."""
+        if not self.done.done():
+            self.done.set_result(taken)
+
+    def fail(self, error: Transient) -> None:
+        """Unless the caller was cancelled meanwhile."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
 class Collector:
     """See the module."""
 
@@ -69,31 +105,82 @@ class Collector:
         self._clock = clock
         self.kafka = Breaker(clock)
         self._database = Breaker(clock, cooldown=STORE_COOLDOWN)
+        self._waiting: list[_Work] = []
+        self._committing: asyncio.Task[None] | None = None
 
     async def take(self, parsed: Sequence[Parsed], original: Original) -> Taken:
         """Put what was parsed from `original` onto the bus. Raises Transient when Kafka does not take it."""
+        work = _Work(parsed, original, asyncio.get_running_loop().create_future())
+        self._waiting.append(work)
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit(), name="commit")
+        return await work.done
+
+    async def _commit(self) -> None:
+        """Until nobody waits: what came while one group was in hand is the next group."""
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+                try:
+                    await self._take(group)
+                except Transient as error:
+                    for work in group:
+                        work.fail(error)
+                except Exception:
+                    log.exception("a group could not be taken")
+                    for work in group:
+                        work.fail(Transient(CollectReason.failed, "our own failure"))
+        finally:
+            self._committing = None
+
+    async def _take(self, group: Sequence[_Work]) -> None:
         give_up = self._clock.monotonic() + PATIENCE
-        found = _unique(one for one in parsed if isinstance(one, Notification))
-        rejected = [one for one in parsed if isinstance(one, Rejected)]
-        records = {event_id: _record(one) for event_id, one in found.items()}
-        if rejected:
-            records[_dead_letter_id(original)] = self._dead_letter(rejected, original)
+        records, owners = self._records(group)
         known = await self._known(list(records))
         fresh = {event_id: one for event_id, one in records.items() if event_id not in known}
-        refused = await self._publish(fresh, original, give_up)
-        new = await self._remember(list(fresh), original)
-        if rejected and _dead_letter_id(original) in new:
-            reason = _worst(rejected).reason.value
+        refused = await self._publish(fresh, owners, give_up)
+        entries = [
+            (work.original, [event_id for event_id in fresh if owners[event_id] is work])
+            for work in group
+        ]
+        new = await self._remember([(one, ids) for one, ids in entries if ids])
+        for work in group:
+            mine = frozenset(event_id for event_id in new if owners[event_id] is work)
+            work.succeed(self._account_for(work, mine, refused))
+
+    def _records(self, group: Sequence[_Work]) -> tuple[dict[str, Record], dict[str, _Work]]:
+        """What to publish, by event id, and whose payload brought it first."""
+        owners: dict[str, _Work] = {}
+        found: dict[str, Notification] = {}
+        records: dict[str, Record] = {}
+        for work in group:
+            for one in work.notifications:
+                owners.setdefault(one.event_id, work)
+                found[one.event_id] = _merged(found.get(one.event_id), one)
+            if work.rejected and work.dead_letter_id not in records:
+                owners[work.dead_letter_id] = work
+                letter = self._dead_letter(work.rejected, work.original)
+                records[work.dead_letter_id] = letter
+        records.update((event_id, _record(one)) for event_id, one in found.items())
+        return records, owners
+
+    def _account_for(
+        self, work: _Work, new: frozenset[str], refused: Mapping[str, Rejected]
+    ) -> Taken:
+        """Count every change of one payload in exactly one way, and say so."""
+        if work.dead_letter_id in new:
+            reason = _worst(work.rejected).reason.value
             self._metrics.dead_letters.labels(INTAKE_DLQ.name, reason).inc()
-        accepted = (new & set(found)) - set(refused)
-        self._count(parsed, original, accepted, frozenset(refused))
-        given = sum(isinstance(one, Notification) for one in parsed)
-        unread = (*rejected, *refused.values())
+        events = {one.event_id for one in work.notifications}
+        not_taken = {event_id: one for event_id, one in refused.items() if event_id in events}
+        accepted = (new & events) - set(not_taken)
+        self._count(work, accepted, frozenset(not_taken))
+        unread = (*work.rejected, *not_taken.values())
         return Taken(
             accepted=len(accepted),
-            duplicates=given - len(accepted) - len(refused),
+            duplicates=len(work.notifications) - len(accepted) - len(not_taken),
             dead_letters=len(unread),
-            ignored=sum(isinstance(one, Ignored) for one in parsed),
+            ignored=sum(isinstance(one, Ignored) for one in work.parsed),
             says=tuple(f"{one.reason.value}: {one.detail}" for one in unread),
         )
 
@@ -108,15 +195,16 @@ class Collector:
         self._database.succeeded()
         return known
 
-    async def _remember(self, event_ids: Sequence[str], original: Original) -> frozenset[str]:
-        """Those that were new; all of them where the store does not say."""
-        if not event_ids or not self._database.allow():
-            return frozenset(event_ids)
+    async def _remember(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """The ids that were new; all of them where the store does not say."""
+        everything = frozenset(event_id for _, ids in entries for event_id in ids)
+        if not everything or not self._database.allow():
+            return everything
         try:
-            recorded = await self._store.record(event_ids, original)
+            recorded = await self._store.record(entries)
         except Transient as error:
             self._store_failed("record", error)
-            return frozenset(event_ids)
+            return everything
         self._database.succeeded()
         return recorded
 
@@ -128,7 +216,7 @@ class Collector:
         )
 
     async def _publish(
-        self, records: Mapping[str, Record], original: Original, give_up: float
+        self, records: Mapping[str, Record], owners: Mapping[str, _Work], give_up: float
     ) -> dict[str, Rejected]:
         """Publish all. What the broker never takes is dead-lettered and does not hold its neighbours."""
         try:
@@ -147,9 +235,10 @@ class Collector:
                 if error.reason is not ProduceReason.too_large:
                     raise Transient(ProduceReason.refused, error.detail) from error
                 refused[event_id] = Rejected(RejectReason.too_large, error.detail[:120])
-        letter = self._dead_letter(list(refused.values()), original)
-        await self._acknowledged([letter], self._clock.monotonic() + PATIENCE)
-        self._metrics.dead_letters.labels(INTAKE_DLQ.name, "too_large").inc()
+        for event_id, rejected in refused.items():
+            letter = self._dead_letter([rejected], owners[event_id].original)
+            await self._acknowledged([letter], self._clock.monotonic() + PATIENCE)
+            self._metrics.dead_letters.labels(INTAKE_DLQ.name, rejected.reason.value).inc()
         return refused
 
     async def _acknowledged(self, records: Sequence[Record], give_up: float) -> None:
@@ -186,51 +275,37 @@ class Collector:
             now=self._clock.now(),
         )
 
-    def _count(
-        self,
-        parsed: Sequence[Parsed],
-        original: Original,
-        accepted: frozenset[str],
-        refused: frozenset[str],
-    ) -> None:
+    def _count(self, work: _Work, accepted: frozenset[str], refused: frozenset[str]) -> None:
+        source = work.original.source
         left = set(accepted)
-        for one in parsed:
+        for one in work.parsed:
             if isinstance(one, Ignored):
-                self._metrics.ignored.labels(original.source, one.reason.value).inc()
+                self._metrics.ignored.labels(source, one.reason.value).inc()
             if not isinstance(one, Notification) or one.event_id in refused:
                 continue
-            labels = self._metrics.labels_of(original.source, one)
+            labels = self._metrics.labels_of(source, one)
             if one.event_id not in left:
                 self._metrics.duplicates.labels(**labels).inc()
                 continue
             left.discard(one.event_id)
             self._metrics.notifications.labels(**labels).inc()
             received = one.received_at.timestamp()
-            self._metrics.last_event.labels(original.source, one.account_id).set(received)
+            self._metrics.last_event.labels(source, one.account_id).set(received)
 
 
-def _unique(found: Iterable[Notification]) -> dict[str, Notification]:
-    """By event id, the first of each; where one item came in two roles, it has both kinds."""
-    kept: dict[str, Notification] = {}
-    for one in found:
-        before = kept.get(one.event_id)
-        if before is None:
-            kept[one.event_id] = one
-        elif not one.kinds <= before.kinds:
-            kept[one.event_id] = before.model_copy(update={"kinds": before.kinds | one.kinds})
-    return kept
+def _merged(before: Notification | None, one: Notification) -> Notification:
+    """The first of an event; where one item came in two roles it has both kinds."""
+    if before is None:
+        return one
+    if one.kinds <= before.kinds:
+        return before
+    return before.model_copy(update={"kinds": before.kinds | one.kinds})
 
 
 def _worst(rejected: Sequence[Rejected]) -> Rejected:
     """The one that a person should read first: our own failure, then the order of the reasons."""
     order = [RejectReason.failed, *RejectReason]
     return min(rejected, key=lambda one: order.index(one.reason))
-
-
-def _dead_letter_id(original: Original) -> str:
-    """A sender that tries the same bytes again leaves one dead letter."""
-    digest = hashlib.sha256(original.body).hexdigest()
-    return f"dead-letter:{original.source}:{digest}"
 
 
 def _record(one: Notification) -> Record:

@@ -176,7 +176,7 @@ class Listener:
         first = position is None
         read = 0
         while True:
-            page = await self._source.page(name, position or None)
+            page = await self._source.page(name, position)
             if not page.events and not first:
                 return
             receipt = Receipt(self._clock.now(), Origin.backfill, may_page=not first)

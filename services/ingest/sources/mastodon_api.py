@@ -112,17 +112,28 @@ class MastodonAccountFeed:
         return found
 
     async def page(self, feed: str, after: str | None) -> Page:
-        """Page forward: `min_id` gives what follows immediately, where `since_id` skips a long gap."""
+        """Page forward: `min_id` gives what follows immediately, where `since_id` skips a long gap.
+
+        After "" (the feed was empty) there is nothing to page from: then back from the newest.
+        """
+        if after != "":
+            return await self._page(feed, {"min_id": after} if after else {})
+        newest = page = await self._page(feed, {})
+        pages = [page]
+        while page.events and sum(len(one.events) for one in pages) < self.backfill_limit:
+            page = await self._page(feed, {"max_id": str(page.events[0].payload.get("id"))})
+            pages.append(page)
+        events = [event for one in reversed(pages) for event in one.events]
+        body = orjson.dumps([event.payload for event in events])
+        return Page(events, newest.position, body)
+
+    async def _page(self, feed: str, query: dict[str, str]) -> Page:
         if feed == STATUSES:
-            path, limit, event = (
-                f"/api/v1/accounts/{quote(self.account.native_id)}/statuses",
-                40,
-                "update",
-            )
+            path = f"/api/v1/accounts/{quote(self.account.native_id)}/statuses"
+            limit, event = "40", "update"
         else:
-            path, limit, event = "/api/v1/notifications", 80, "notification"
-        query = {"limit": str(limit), **({"min_id": after} if after else {})}
-        found, body = await self._get(path, query)
+            path, limit, event = "/api/v1/notifications", "80", "notification"
+        found, body = await self._get(path, {"limit": limit, **query})
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             raise Transient(PullReason.unexpected, f"{feed}: no list")
         # Newest first, in both directions.

@@ -82,7 +82,7 @@ class PulledSource(Protocol):
         ...
 
     async def page(self, feed: str, after: str | None) -> Page:
-        """What follows `after`; the newest page where `after` is None."""
+        """What follows `after`; the newest page for None; for "" all there is, since it was empty."""
         ...
 
     async def parse(self, event: Event, receipt: Receipt) -> Parsed:

@@ -2,14 +2,14 @@
 create table ingest.seen (
     event_id text primary key,
     -- Where the original is, while it is kept. No foreign key: the two are kept for different times.
-    payload_id bigint,
+    payload_id uuid,
     seen_at timestamptz not null default clock_timestamp()
 );
 create index seen_at_idx on ingest.seen (seen_at);
 
 -- Original payloads as they came (retention.payloads).
 create table ingest.payloads (
-    id bigint generated always as identity primary key,
+    id uuid primary key,
     source text not null,
     content_type text not null,
     body bytea not null,

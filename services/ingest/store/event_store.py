@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ class Original:
     content_type: str = "application/json"
 
 
+Entry = tuple[Original, Sequence[str]]
+"""A payload and the ids of the events that it brought first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Feed:
     """One list of a pulled source that is read forward."""
@@ -55,8 +60,8 @@ class EventStore(Protocol):
         """Those that were recorded before."""
         ...
 
-    async def record(self, event_ids: Collection[str], original: Original) -> frozenset[str]:
-        """Remember events that Kafka acknowledged; returns those that were new at this moment."""
+    async def record(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """Remember what Kafka acknowledged; returns the ids that were new at this moment."""
         ...
 
     async def cursor(self, feed: Feed) -> str | None:
@@ -73,11 +78,16 @@ class EventStore(Protocol):
 
 
 class PostgresEventStore:
-    """The real one. `patience` bounds every call of intake, in seconds."""
+    """The real one.
 
-    def __init__(self, pool: Pool, *, patience: float = 0.4) -> None:
+    `patience` bounds every call, in seconds: a caller of intake waits for it before it hears 503. The
+    call after Kafka's acknowledgement may take longer, since only its 2xx waits.
+    """
+
+    def __init__(self, pool: Pool, *, patience: float = 0.4, record_patience: float = 3.0) -> None:
         self._pool = pool
         self._patience = patience
+        self._record_patience = record_patience
         self._queries: dict[str, LiteralString] = load_queries(PACKAGE)
 
     async def migrate(self) -> None:
@@ -98,8 +108,10 @@ class PostgresEventStore:
             # Also a schema that is not there yet: intake is open while migrations run.
             raise Transient(StoreReason.unavailable, type(error).__name__) from error
 
-    async def _rows(self, name: str, parameters: dict[str, Any]) -> Sequence[Any]:
-        async with self._answering(self._patience) as connection:
+    async def _rows(
+        self, name: str, parameters: dict[str, Any], patience: float | None = None
+    ) -> Sequence[Any]:
+        async with self._answering(patience or self._patience) as connection:
             cursor = await connection.execute(self._queries[name], parameters)
             rows: Sequence[Any] = await cursor.fetchall()
             return rows
@@ -109,17 +121,26 @@ class PostgresEventStore:
         rows = await self._rows("known", {"event_ids": list(event_ids)})
         return frozenset(row[0] for row in rows)
 
-    async def record(self, event_ids: Collection[str], original: Original) -> frozenset[str]:
-        """See EventStore. Ids go in order: two requests with the same events cannot lock each other."""
+    async def record(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """See EventStore. Ids go in order: two replicas with the same events cannot lock each other."""
+        payloads = [(uuid.uuid4(), original) for original, _ in entries]
+        seen = sorted(
+            (event_id, payload_id)
+            for (payload_id, _), (_, ids) in zip(payloads, entries, strict=True)
+            for event_id in ids
+        )
         rows = await self._rows(
             "record",
             {
-                "event_ids": sorted(event_ids),
-                "source": original.source,
-                "content_type": original.content_type[:200],
-                "body": original.body,
-                "received_at": original.received_at,
+                "ids": [payload_id for payload_id, _ in payloads],
+                "sources": [one.source for _, one in payloads],
+                "content_types": [one.content_type[:200] for _, one in payloads],
+                "bodies": [one.body for _, one in payloads],
+                "received": [one.received_at for _, one in payloads],
+                "event_ids": [event_id for event_id, _ in seen],
+                "payload_ids": [payload_id for _, payload_id in seen],
             },
+            self._record_patience,
         )
         return frozenset(row[0] for row in rows)
 
@@ -169,12 +190,12 @@ class MemoryEventStore:
         self._check()
         return frozenset(self.seen & set(event_ids))
 
-    async def record(self, event_ids: Collection[str], original: Original) -> frozenset[str]:
+    async def record(self, entries: Sequence[Entry]) -> frozenset[str]:
         """See EventStore."""
         self._check()
-        new = frozenset(event_ids) - self.seen
+        new = frozenset(event_id for _, ids in entries for event_id in ids) - self.seen
         self.seen |= new
-        self.originals.append(original)
+        self.originals.extend(original for original, _ in entries)
         return new
 
     async def cursor(self, feed: Feed) -> str | None:

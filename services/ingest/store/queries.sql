@@ -3,15 +3,17 @@
 select event_id from ingest.seen where event_id = any(%(event_ids)s);
 
 -- name: record
--- Keep the original and the ids of what Kafka has acknowledged. Returns the ids that were new: of two
--- requests with the same event at the same moment one is told so, the other is not.
+-- Keep originals, and the ids of what Kafka has acknowledged. Returns the ids that were new: of two
+-- replicas with the same event at the same moment one is told so, the other is not.
 with payload as (
-    insert into ingest.payloads (source, content_type, body, received_at)
-    values (%(source)s, %(content_type)s, %(body)s, %(received_at)s)
-    returning id
+    insert into ingest.payloads (id, source, content_type, body, received_at)
+    select * from unnest(
+        %(ids)s::uuid[], %(sources)s::text[], %(content_types)s::text[], %(bodies)s::bytea[],
+        %(received)s::timestamptz[]
+    )
 )
 insert into ingest.seen (event_id, payload_id)
-select event_id, payload.id from payload, unnest(%(event_ids)s::text[]) as event_id
+select * from unnest(%(event_ids)s::text[], %(payload_ids)s::uuid[])
 on conflict (event_id) do nothing
 returning event_id;
 
