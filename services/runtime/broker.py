@@ -6,6 +6,7 @@ topics by itself and swallows consumer errors); everything that guards against i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
@@ -57,6 +58,8 @@ def create_broker(
         partitioner="murmur2_random",
         ack_policy=AckPolicy.NACK_ON_ERROR,
         graceful_timeout=6.0,
+        # Its own logger says every message, twice, in a form of its own.
+        logger=logging.getLogger("faststream"),
         apply_types=False,
         middlewares=(KafkaPrometheusMiddleware(registry=registry, app_name=f"presence-{service}"),),
         config=cast("ConfluentConfig", native),

@@ -50,7 +50,15 @@ def configure(log_format: LogFormat, service: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for quiet in ("uvicorn.access", "httpx", "httpcore", "kafka", "faststream"):
+    for quiet in (
+        "uvicorn",
+        "uvicorn.access",
+        "uvicorn.error",
+        "httpx",
+        "httpcore",
+        "kafka",
+        "faststream",
+    ):
         logging.getLogger(quiet).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
 

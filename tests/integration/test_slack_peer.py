@@ -31,6 +31,7 @@ from deploy.local.chat.app import ChatSettings
 from deploy.local.chat.app import create_app as create_chat
 from deploy.local.chat.workspace import Member
 from deploy.local.ports import random_free_port
+from deploy.local.serving import StreamServer
 from services.alert.chat.delivery import DeliveryPipeline
 from services.alert.chat.links import Links
 from services.alert.chat.metrics import DeliveryMetrics
