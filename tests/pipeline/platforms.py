@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 
 X_ACCOUNT, PAGE = "1000", "2000"
+X_CROWDS = ("1001", "1002", "1003")
+"""More accounts of the brand, each with another person on call: nobody is pinged more than five times."""
 X_SECRET, META_SECRET = "x-secret-of-the-pipeline", "meta-secret-of-the-pipeline"
 
 
@@ -36,7 +38,7 @@ class Payload:
 
 
 def _user(user_id: str) -> dict[str, Any]:
-    ours = user_id == X_ACCOUNT
+    ours = user_id in (X_ACCOUNT, *X_CROWDS)
     return {
         "id_str": user_id,
         "screen_name": "auroraair" if ours else f"person{user_id}",
@@ -48,9 +50,15 @@ def _user(user_id: str) -> dict[str, Any]:
 
 
 def tweet(
-    tweet_id: str, author: str, text: str, at: datetime, *, answers: tuple[str, str] | None = None
+    tweet_id: str,
+    author: str,
+    text: str,
+    at: datetime,
+    *,
+    answers: tuple[str, str] | None = None,
+    account: str = X_ACCOUNT,
 ) -> dict[str, Any]:
-    """A v1.1 tweet; `answers` is (tweet id, its author's id)."""
+    """A v1.1 tweet; `answers` is (tweet id, its author's id), `account` whom "@auroraair" means."""
     return {
         "id_str": tweet_id,
         "text": text,
@@ -61,12 +69,16 @@ def tweet(
         "source": '<a href="https://mobile.twitter.com">Twitter Web App</a>',
         "in_reply_to_status_id_str": answers[0] if answers else None,
         "in_reply_to_user_id_str": answers[1] if answers else None,
-        "entities": {"hashtags": [], "urls": [], "user_mentions": _mentions(text, answers)},
+        "entities": {
+            "hashtags": [],
+            "urls": [],
+            "user_mentions": _mentions(text, answers, account),
+        },
     }
 
 
-def _mentions(text: str, answers: tuple[str, str] | None) -> list[dict[str, Any]]:
-    mentioned = [X_ACCOUNT] if "@auroraair" in text else []
+def _mentions(text: str, answers: tuple[str, str] | None, account: str) -> list[dict[str, Any]]:
+    mentioned = [account] if "@auroraair" in text else []
     if answers and answers[1] not in mentioned:
         mentioned.append(answers[1])
     return [
@@ -75,9 +87,9 @@ def _mentions(text: str, answers: tuple[str, str] | None) -> list[dict[str, Any]
     ]
 
 
-def x(*tweets: dict[str, Any]) -> Payload:
+def x(*tweets: dict[str, Any], account: str = X_ACCOUNT) -> Payload:
     """One account activity request."""
-    return Payload("x", orjson.dumps({"for_user_id": X_ACCOUNT, "tweet_create_events": tweets}))
+    return Payload("x", orjson.dumps({"for_user_id": account, "tweet_create_events": tweets}))
 
 
 def x_deleted(tweet_id: str, author: str, at: datetime) -> Payload:

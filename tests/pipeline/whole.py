@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import threading
@@ -45,7 +44,7 @@ class Whole:
     """Starts everything once; tests of one module share it and use ids of their own."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._chat_port = ports.pick(0)
+        self._chat_port = ports.random_free_port()
         self.chat_url = f"http://127.0.0.1:{self._chat_port}"
         self._config = data_dir / "presence.yaml"
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -55,7 +54,8 @@ class Whole:
         )
         self._log = (data_dir / "services.log").open("w", encoding="utf-8")
         free = {
-            f"PRESENCE_{name}_PORT": str(ports.pick(0)) for name in ("INGEST", "CLASSIFY", "ALERT")
+            f"PRESENCE_{name}_PORT": str(ports.random_free_port())
+            for name in ("INGEST", "CLASSIFY", "ALERT")
         }
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith("PRESENCE_")
@@ -69,8 +69,17 @@ class Whole:
         )
         self.log = Path(self._log.name)
         self.http = httpx.Client(timeout=20.0)
+        self.database: psycopg.Connection[dict[str, Any]] | None = None
+        self._chat: StreamServer | None = None
 
     def __enter__(self) -> Self:
+        try:
+            return self._started()
+        except BaseException:
+            self._stop()
+            raise
+
+    def _started(self) -> Self:
         self.system.start()
         members, channels = people_and_channels(configuration.load(self._config).configuration)
         app = create_app(
@@ -85,13 +94,9 @@ class Whole:
         )
         self.workspace = app.state.workspace
         self._chat = StreamServer(app, self._chat_port)
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._chat.serve()), daemon=True)
+        self._thread = threading.Thread(target=self._chat.run, daemon=True)
         self._thread.start()
-        try:
-            self.system.wait_ready(90)
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+        self.system.wait_ready(90)
         self.database = psycopg.connect(
             self.system.stack.postgres.url, autocommit=True, row_factory=dict_row
         )
@@ -103,10 +108,14 @@ class Whole:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if hasattr(self, "database"):
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.database is not None:
             self.database.close()
-        self._chat.should_exit = True
-        self._thread.join(5)
+        if self._chat is not None:
+            self._chat.should_exit = True
+            self._thread.join(5)
         self.system.stop()
         self.http.close()
         self._log.close()
@@ -164,6 +173,7 @@ class Whole:
 
     def rows(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         """Rows of a query on the one database."""
+        assert self.database is not None
         return self.database.execute(statement, values).fetchall()
 
     def episodes(self, author: str) -> list[dict[str, Any]]:
