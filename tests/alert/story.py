@@ -140,8 +140,10 @@ class Story:
 
 
 @asynccontextmanager
-async def story(url: str, file: Configuration | None = None) -> AsyncIterator[Story]:
-    """A team with a fresh database, on a Monday morning."""
+async def story(
+    url: str, file: Configuration | None = None, *, fresh: bool = True
+) -> AsyncIterator[Story]:
+    """A team with a fresh database, on a Monday morning; or one that joins in."""
     pool = create_pool(url, name="test", max_size=4)
     await pool.open()
     try:
@@ -160,7 +162,8 @@ async def story(url: str, file: Configuration | None = None) -> AsyncIterator[St
             outbox=PostgresOutbox(pool, lambda: told.file, metrics),
             episodes=PostgresEpisodes(pool, lambda: told.file, metrics),
         )
-        await told.at(0)
+        if fresh:
+            await told.at(0)
         yield told
     finally:
         await pool.close()

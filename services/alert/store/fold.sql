@@ -4,10 +4,11 @@
 select alert.now() as now
 
 -- name: inbox_append
--- Many events at once, in order; what is known stays as it is. One array per column.
+-- Many events at once, in order; what is known stays as it is. One array per column, in binary:
+-- as text, every byte of a payload would be written as two and read back.
 insert into alert.inbox (event_id, payload, topic, partition, "offset", key)
-select * from unnest(%(event_ids)s::text[], %(payloads)s::bytea[], %(topics)s::text[],
-                     %(partitions)s::int[], %(offsets)s::bigint[], %(keys)s::bytea[])
+select * from unnest(%(event_ids)b::text[], %(payloads)b::bytea[], %(topics)b::text[],
+                     %(partitions)b::int[], %(offsets)b::bigint[], %(keys)b::bytea[])
 on conflict (event_id) do nothing
 
 -- name: progress_save

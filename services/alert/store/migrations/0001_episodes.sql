@@ -40,7 +40,8 @@ create table alert.inbox (
 );
 create index inbox_unfolded on alert.inbox (id) where folded_at is null and failed is null;
 create index inbox_failed on alert.inbox (id) where failed is not null and dead_lettered_at is null;
-create index inbox_stored on alert.inbox (stored_at);
+-- Rows come in the order of their time: a small index is enough to forget the oldest.
+create index inbox_stored on alert.inbox using brin (stored_at);
 
 -- Threads: connected components of items, parents and roots (known or only named).
 create table alert.threads (
