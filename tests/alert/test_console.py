@@ -320,6 +320,18 @@ async def test_the_session_cookie_is_for_this_site_only(site: Site) -> None:
         assert part in cookie
 
 
+async def test_signing_out_ends_the_session_in_this_browser(site: Site) -> None:
+    await site.form(_path(site.links.sign_in("mia")))
+    assert "You are signed in as Mia" in (await site.browser.get("/sign-in")).text
+    page = await site.browser.get("/sign-in")
+    hidden = re.search(r'name="form" value="([^"]+)"', page.text)
+    assert hidden
+    assert (await site.browser.post("/sign-out")).status_code == 403
+    assert (await site.browser.get("/")).status_code == 200
+    await site.browser.post("/sign-out", data={"form": hidden[1]})
+    assert (await site.browser.get("/")).status_code == 303
+
+
 # The API.
 
 

@@ -12,6 +12,7 @@ from services.alert.chat.delivery import DeliveryPipeline
 from services.alert.chat.memory import MemoryDestination
 from services.alert.chat.metrics import DeliveryMetrics
 from services.alert.chat.pace import Breaker, Pace
+from services.alert.domain.card import Card
 from services.alert.ports import Delivery, DeliveryReason, MessageRef, Purpose
 from services.runtime.clock import ManualClock
 from services.runtime.errors import Permanent, Transient
@@ -225,6 +226,28 @@ async def test_running_ends_after_what_is_in_hand(story: Story) -> None:
     story.pipeline.stop()
     await story.clock.forward(0.01)
     await asyncio.wait_for(running, 1)
+
+
+async def test_a_cancelled_pipeline_records_what_it_has_sent(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, post = asyncio.Event(), asyncio.Event(), story.chat.post
+
+    async def slow(shown: Card, delivery_id: str) -> MessageRef:
+        begun.set()
+        await go_on.wait()
+        return await post(shown, delivery_id)
+
+    monkeypatch.setattr(story.chat, "post", slow)
+    story.outbox.put(delivery())
+    running = asyncio.ensure_future(story.pipeline.run())
+    await begun.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert story.outbox.row("d-card-1").state == "sent"
 
 
 async def test_a_database_that_restarts_does_not_end_the_pipeline(story: Story) -> None:

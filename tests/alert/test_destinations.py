@@ -276,6 +276,12 @@ async def test_a_page_is_a_direct_message_with_a_link_of_the_persons_own(slack: 
     assert str(ref.url) in shown
 
 
+async def test_a_persons_direct_channel_is_asked_for_once(slack: Chat) -> None:
+    for number in range(2):
+        await slack.destination.page(person(), card(), None, f"d{number}")
+    assert _server(slack).calls.count("conversations.open") == 1
+
+
 async def test_whom_slack_cannot_write_to_is_mentioned_beneath_the_card(slack: Chat) -> None:
     ref = await slack.destination.post(card(), "d1")
     await slack.destination.page(person("U0BOT1"), card(), ref, "d2")

@@ -23,7 +23,8 @@ Message = dict[str, Any]
 
 MESSAGE_LIMIT = 28 * 1024
 """Bytes of the whole message."""
-WORDS_LIMIT = 4_000
+WORDS_LIMIT = 1_500
+"""Longer words are read on the platform."""
 LINE_LIMIT = 400
 SUMMARY_LIMIT = 150
 URL_LIMIT = 2_000

@@ -39,6 +39,9 @@ from services.runtime.logs import get_logger
 
 log = get_logger(__name__)
 
+GRACE_SECONDS = 3.0
+"""How long a cancelled pipeline finishes what is in hand: processes stop in under 10 seconds."""
+
 
 Stage = Callable[[Delivery], Awaitable[Delivery | Outcome]]
 """Hands the delivery on (perhaps completed), or ends it with an outcome."""
@@ -99,7 +102,7 @@ class DeliveryPipeline:
                 await self._rest(held, wakeable=False)
                 continue
             try:
-                handled = await self.round()
+                handled = await self._whole_round()
                 failures = 0
             except Exception:
                 # The outbox failed (a database that restarts): leases end by themselves.
@@ -109,6 +112,19 @@ class DeliveryPipeline:
                 continue
             if handled == 0:
                 await self._rest(self._idle, wakeable=True)
+
+    async def _whole_round(self) -> int:
+        """A round that is finished though the task is cancelled: what is under way is recorded."""
+        work = asyncio.ensure_future(self.round())
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self.stop()
+            await asyncio.wait({work}, timeout=GRACE_SECONDS)
+            # Past that the lease ends by itself, and the post is looked for before it is sent again.
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            raise
 
     def wake(self) -> None:
         """Something was put into the outbox: don't wait for the next look."""

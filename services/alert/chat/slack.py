@@ -43,6 +43,7 @@ class SlackDestination:
         self.channel = channel
         self._client = client
         self._links = links
+        self._direct: dict[str, str] = {}
 
     async def post(self, card: Card, delivery_id: str) -> MessageRef:
         """Post the card."""
@@ -118,11 +119,14 @@ class SlackDestination:
         await self._client.call("views.open", trigger_id=trigger_id, view=view)
 
     async def direct_channel(self, member: str) -> str:
-        """The channel of direct messages with this member."""
+        """The channel of direct messages with this member; it never changes, so it is asked for once."""
+        if known := self._direct.get(member):
+            return known
         opened = await self._client.call("conversations.open", users=member)
         channel = opened.get("channel", {}).get("id")
         if not isinstance(channel, str):
             raise Transient(DeliveryReason.unavailable, "Slack conversations.open: no channel")
+        self._direct[member] = channel
         return channel
 
     async def find(self, delivery: Delivery) -> MessageRef | None:

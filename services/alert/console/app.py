@@ -148,7 +148,14 @@ def _sign_in_router(visitors: Visitors, sign_ins: SignIns, pages: Pages) -> APIR
 
     @router.get("/sign-in")
     async def ask(request: Request) -> Response:
-        return draw(request, "sign_in.html", person=None, possible=sign_ins.possible, token="")
+        return draw(
+            request,
+            "sign_in.html",
+            person=None,
+            possible=sign_ins.possible,
+            token="",
+            signed_in=visitors.person(request),
+        )
 
     @router.post("/sign-in")
     async def send(request: Request, form: Field = "", who: Field = "") -> Response:
@@ -164,13 +171,23 @@ def _sign_in_router(visitors: Visitors, sign_ins: SignIns, pages: Pages) -> APIR
             text="If you are listed in presence.yaml, a sign-in link is in your direct messages.",
         )
 
+    @router.post("/sign-out")
+    async def sign_out(request: Request, form: Field = "") -> Response:
+        if not visitors.from_our_page(request, form):
+            raise HTTPException(403, "open /sign-in again")
+        answer = RedirectResponse("/sign-in", status_code=303)
+        visitors.sign_out(answer)
+        return answer
+
     @router.get("/sign-in/{token}")
     async def confirm(request: Request, token: str) -> Response:
         try:
             person = sign_ins.peek(token)
         except LinkError as error:
             return ended(error)
-        return draw(request, "sign_in.html", person=person, possible=True, token=token)
+        return draw(
+            request, "sign_in.html", person=person, possible=True, token=token, signed_in=None
+        )
 
     @router.post("/sign-in/{token}")
     async def use(request: Request, token: str, form: Field = "") -> Response:
