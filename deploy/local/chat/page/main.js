@@ -101,9 +101,21 @@ function swap(message, flash) {
   else if (!old && list === at("messages")) { state.unseen += 1; }
 }
 
+// What ended last, wherever it stands: the list itself is usually at its newest card.
+function ended(message) {
+  const latest = at("latest");
+  latest.textContent = message.text;
+  latest.href = `#${message.channel}/${message.ts}`;
+  latest.hidden = false;
+  latest.classList.remove("changed");
+  requestAnimationFrame(() => latest.classList.add("changed"));
+}
+
 function arrive(message) {
-  const known = messages.has(key(message));
+  const before = messages.get(key(message));
+  const known = before !== undefined;
   messages.set(key(message), message);
+  if (before && isLive(before) && isEnded(message)) ended(message);
   const parent = message.thread_ts ? messages.get(`${message.channel}/${message.thread_ts}`) : null;
   if (message.ephemeral_for && message.ephemeral_for !== state.person) return;
   swap(parent ?? message, true);
@@ -114,13 +126,18 @@ function arrive(message) {
   soon();
 }
 
+// Episodes about which somebody was paged again, later: two people at once is no escalation.
 function escalated() {
-  const pages = new Map();
-  for (const message of messages.values()) {
-    if (!message.channel.startsWith("D")) continue;
-    for (const value of new Set(buttons(message.blocks).map((one) => one.value))) pages.set(value, (pages.get(value) ?? 0) + 1);
+  const first = new Map();
+  const again = new Set();
+  const pages = [...messages.values()].filter((one) => one.channel.startsWith("D"));
+  for (const message of pages.sort((one, other) => Number(one.ts) - Number(other.ts))) {
+    for (const { value } of buttons(message.blocks)) {
+      if (!first.has(value)) first.set(value, Number(message.ts));
+      else if (Number(message.ts) - first.get(value) > 2) again.add(value);
+    }
   }
-  return [...pages.values()].filter((times) => times > 1).length;
+  return again.size;
 }
 
 let planned = false;
