@@ -112,3 +112,9 @@ def test_nothing_that_can_be_written_stops_the_reading(text: str) -> None:
     assert len(seen.structure.values) == len(COLUMNS)
     assert all(0 <= value <= 6 for value in seen.structure.values)
     assert signatures([seen.text])[0] is None or seen.text.folded
+
+
+def test_bare_domains_are_links_and_lines_of_dots_are_none() -> None:
+    assert read("a.b" * 2_000).links == ()
+    assert read("see acme.co.uk/x now").links == ("acme.co.uk/x",)
+    assert read("see www.acme.example").links == ("www.acme.example",)

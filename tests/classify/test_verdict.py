@@ -150,3 +150,36 @@ def test_every_verdict_says_why_and_its_scores_add_up() -> None:
         assert verdict.reasons
         assert sum(verdict.scores.values()) == pytest.approx(1.0, abs=0.001)
         assert verdict.model.startswith("presence-1@")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a" * 100_000,
+        "\u200b\u2060\u00ad",
+        "🙂" * 500,
+        "\u202eabc مرحبا שלום \u202c",
+        "аbс привеt hello 你好 नमस्ते",
+        "\x00\x01\x1f\x7f",
+        "Z̸̢a̶l̷g̵o̴ " * 50,
+        "?" * 5_000,
+        "@" * 1_000,
+        "http://" * 500,
+        "." * 9_000,
+        "a.b" * 3_000,
+        "w.w-" * 2_000,
+        "a@b." * 2_000,
+    ],
+)
+def test_strange_texts_get_a_verdict_like_any_other(text: str) -> None:
+    verdict = verdict_on(text)
+    assert sum(verdict.scores.values()) == pytest.approx(1.0, abs=0.001)
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=60, deadline=None)
+def test_whatever_a_person_writes_to_us_directly_is_never_dropped_unheld(text: str) -> None:
+    item = notification(text, kinds=frozenset({Kind.direct}), addressed=True, private=True)
+    verdict = verdict_on(item)
+    assert verdict.label is Label.conversation or verdict.held

@@ -45,7 +45,12 @@ class Evidence(NamedTuple):
 
 def gather(notification: Notification, reading: Reading) -> list[Evidence]:
     """Everything that speaks for a label besides the text engine."""
-    return [*_of_kind(notification), *_of_author(notification), *_of_spam(notification, reading)]
+    return [
+        *_of_kind(notification),
+        *_of_author(notification),
+        *_of_spam(notification, reading),
+        *_of_words(reading),
+    ]
 
 
 def _of_kind(item: Notification) -> Iterator[Evidence]:
@@ -87,15 +92,40 @@ def _of_spam(item: Notification, reading: Reading) -> Iterator[Evidence]:
         yield Evidence(Layer.spam_sign, "many mentions", says, Shift(spam=1.0))
     scam, promotion = reading.first(Cue.scam), reading.first(Cue.promotion)
     if structure.shortener and (scam or promotion):
-        says = f"a shortened link beside “{_shown(scam or promotion)}”"
+        says = f"a shortened link beside “{shown(scam or promotion)}”"
         yield Evidence(Layer.spam_sign, "shortened link", says, Shift(spam=1.0))
-    if reading.count(Cue.scam) >= 2 and not reading.count(Cue.complaint):
-        says = f"words that scams use: “{_shown(scam)}”"
-        yield Evidence(Layer.spam_sign, "scam words", says, Shift(spam=1.0))
-    if reading.count(Cue.promotion) >= 2 and not reading.count(Cue.complaint):
-        says = f"words of promotion: “{_shown(promotion)}”"
-        yield Evidence(Layer.spam_sign, "promotion words", says, Shift(spam=0.5))
+    if reading.count(Cue.complaint):
+        return  # who complains of a scam uses its words
+    # One word may be chance or a customer's question, two are a manner of speaking.
+    scams, promotions = reading.count(Cue.scam), reading.count(Cue.promotion)
+    asks = structure.questions > 0
+    if scams >= 2 or (scams and not asks):
+        says = f"words that scams use: “{shown(scam)}”"
+        yield Evidence(Layer.spam_sign, "scam words", says, Shift(spam=1.5 if scams > 1 else 0.5))
+    if promotions >= 2 or (promotions and not asks):
+        says = f"words of promotion: “{shown(promotion)}”"
+        weight = 1.5 if promotions > 1 else 1.0
+        yield Evidence(Layer.spam_sign, "promotion words", says, Shift(spam=weight))
 
 
-def _shown(pattern: str | None) -> str:
+def _of_words(reading: Reading) -> Iterator[Evidence]:
+    advertises = reading.count(Cue.scam) + reading.count(Cue.promotion)
+    if advertises:
+        return
+    wants = (
+        reading.count(Cue.complaint)
+        + reading.count(Cue.plea)
+        + reading.count(Cue.question)
+        + reading.structure.questions
+    )
+    if wants and reading.count(Cue.me) and not reading.structure.links:
+        says = "speaks of themselves and wants something"
+        yield Evidence(Layer.structure, "personal", says, Shift(1.0))
+    if reading.speaks_of_nobody and (reading.structure.links or reading.count(Cue.news)):
+        says = "speaks to nobody, as a headline does"
+        yield Evidence(Layer.structure, "headline", says, Shift(news=1.0))
+
+
+def shown(pattern: str | None) -> str:
+    """A pattern of a word list as a person would write it."""
     return (pattern or "").replace("*", "…").replace(" .. ", " … ").strip()

@@ -37,9 +37,10 @@ _INVISIBLE = dict.fromkeys(
     ]
 )
 _APOSTROPHES = dict.fromkeys(map(ord, "'’‘ʼ`´"), " ")
+# A bare domain begins where a word does and has few labels: else a line of dots costs quadratic time.
 _LINKS = re.compile(
     r"(?:https?://|www\.)\S+"
-    r"|\b[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63})*\."
+    r"|(?<![\w.-])[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,4}\."
     r"(?:com|net|org|io|co|ly|me|gl|be|gd|cc|info|biz|xyz|top|shop|site|online|club|link|app|uk|de|fr|es|ru|br)"
     r"(?:/\S*|\b)",
     re.IGNORECASE,

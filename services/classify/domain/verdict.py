@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 
-from services.classify.domain.evidence import Evidence, Layer, Shift, gather
+from services.classify.domain.evidence import Evidence, Layer, Shift, gather, shown
 from services.classify.domain.impersonation import Identity, Resemblance, resembles
 from services.classify.domain.need import AT_ONCE, NOBODY_WAITS, Need, urgency, waiting
 from services.classify.domain.reading import Reading
@@ -133,7 +133,7 @@ def _reasons(
         Reason(
             layer=Layer.sensitive,
             name=flag,
-            says=f"{SAYS[flag]}: “{_plain(reading.first(flag))}”",
+            says=f"{SAYS[flag]}: “{shown(reading.first(flag))}”",
             weight=1.0,
         )
         for flag in sorted(flags)
@@ -161,7 +161,3 @@ def _reasons(
     weight = round(share if looks is label else -share, 3)
     found.append(Reason(layer=Layer.text, name="text", says=says, weight=weight))
     return tuple(found)
-
-
-def _plain(pattern: str | None) -> str:
-    return (pattern or "").replace("*", "…").replace(" .. ", " … ").strip()

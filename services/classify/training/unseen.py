@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.classify.domain.reading import Reading
+from services.classify.domain.verdict import Judgement, Read, judge, likeliest
 from services.classify.engines.port import LABELS, Scores
 from services.classify.engines.rules import RulesEngine
 from services.classify.reader import Reader
 from services.classify.training.corpus import NOT_SPAM, Row
+from services.classify.training.evaluate import notification_of
 from services.classify.training.fit import Example, Recipe, fit
 from services.classify.training.measures import (
     calibration_error,
@@ -22,6 +24,8 @@ from services.classify.training.measures import (
     per_class,
     temperature,
 )
+from services.contracts.configuration import Costs
+from services.contracts.events import Verdict
 
 Tell = Callable[[str], None]
 
@@ -30,47 +34,73 @@ Tell = Callable[[str], None]
 class Unseen:
     """Pooled predictions on unseen sources; every (source, label) weighs the same."""
 
-    sources: list[str]
-    truth: list[str]
+    rows: list[Row]
+    readings: list[Reading]
     scores: Scores
+    """Of the text engine alone, before any temperature."""
     rules: list[str]
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """One a row."""
-        return each_source_alike(self.sources, self.truth)
-
-    @property
-    def said(self) -> list[str]:
-        """The likeliest label of each."""
-        return [LABELS[i].value for i in self.scores.argmax(axis=1)]
-
-    def figures(self) -> dict[str, object]:
-        """What the card says."""
-        said, weights = self.said, self.weights
-        by_source = {}
-        for source, places in grouped(self.sources).items():
-            truth = [self.truth[i] for i in places]
-            here = per_class(truth, [said[i] for i in places])
-            rules = per_class(truth, [self.rules[i] for i in places])
-            by_source[source] = {
-                label: {"rows": one.rows, "recall": one.recall, "rules": rules[label].recall}
-                for label, one in here.items()
-                if one.rows
-            }
-        scale = temperature(self.scores, self.truth, weights)
-        return {
-            "macro_f1": macro_f1(per_class(self.truth, said, weights)),
-            "rules_macro_f1": macro_f1(per_class(self.truth, self.rules, weights)),
-            "ece_after_temperature": calibration_error(
-                _scaled(self.scores, scale), self.truth, weights
-            ),
-            "recall_by_source": by_source,
-        }
 
     def temperature(self) -> float:
         """Found where it matters: on what the model had not seen."""
-        return temperature(self.scores, self.truth, self.weights)
+        return temperature(self.scores, self._truth, self._weights)
+
+    @property
+    def _truth(self) -> list[str]:
+        return [str(row.label) for row in self.rows]
+
+    @property
+    def _weights(self) -> NDArray[np.float64]:
+        return each_source_alike([row.source for row in self.rows], self._truth)
+
+    def _verdicts(self, scale: float) -> list[Verdict]:
+        by = Judgement(Costs())
+        scores = _scaled(self.scores, scale).tolist()
+        return [
+            judge(notification_of(row), Read(reading, text), by)
+            for row, reading, text in zip(self.rows, self.readings, scores, strict=True)
+        ]
+
+    def figures(self) -> dict[str, object]:
+        """What the card says: all layers together, the text engine alone, the trivial rules."""
+        truth, weights = self._truth, self._weights
+        scale = self.temperature()
+        verdicts = self._verdicts(scale)
+        said = [likeliest(verdict.scores).value for verdict in verdicts]
+        served = [verdict.label.value for verdict in verdicts]
+        alone = [LABELS[i].value for i in self.scores.argmax(axis=1)]
+        all_layers = np.array([[one.scores[label] for label in LABELS] for one in verdicts])
+
+        def f1(found: list[str]) -> float:
+            return macro_f1(per_class(truth, found, weights))
+
+        return {
+            "macro_f1": f1(said),
+            "text_alone_macro_f1": f1(alone),
+            "rules_macro_f1": f1(self.rules),
+            "ece": calibration_error(all_layers, truth, weights),
+            "per_class": _recalls(truth, weights, likeliest=said, served=served, rules=self.rules),
+            "by_source": {
+                source: _recalls(
+                    [truth[i] for i in places],
+                    None,
+                    likeliest=[said[i] for i in places],
+                    served=[served[i] for i in places],
+                    rules=[self.rules[i] for i in places],
+                )
+                for source, places in grouped([row.source for row in self.rows]).items()
+            },
+        }
+
+
+def _recalls(
+    truth: list[str], weights: NDArray[np.float64] | None, **said: list[str]
+) -> dict[str, dict[str, float]]:
+    """Recall of every label that occurs, by each way of deciding."""
+    figures = {name: per_class(truth, found, weights) for name, found in said.items()}
+    return {
+        label: {"rows": truth.count(label)} | {name: figures[name][label].recall for name in said}
+        for label in sorted(set(truth))
+    }
 
 
 def _scaled(scores: Scores, by: float) -> Scores:
@@ -83,8 +113,8 @@ def measure_unseen(
 ) -> Unseen:
     """Leave every source out once. Sources that may only be measured are never in the training."""
     rows = [row for row in rows if row.label != NOT_SPAM]
-    sources: list[str] = []
-    truth: list[str] = []
+    judged: list[Row] = []
+    readings: list[Reading] = []
     rules: list[str] = []
     scores: list[Scores] = []
     whole = None
@@ -96,9 +126,9 @@ def measure_unseen(
         if len(rest) == len(examples):
             whole = whole or fit(rest, recipe)
         learned = whole if whole and len(rest) == len(examples) else fit(rest, recipe)
-        readings: list[Reading] = [reader.read(rows[i].text, title=rows[i].title) for i in places]
-        sources += [source] * len(places)
-        truth += [str(rows[i].label) for i in places]
-        scores.append(learned.engine().score(readings))
-        rules += [LABELS[i].value for i in RulesEngine().score(readings).argmax(axis=1)]
-    return Unseen(sources, truth, np.concatenate(scores), rules)
+        here = [reader.read(rows[i].text, title=rows[i].title) for i in places]
+        judged += [rows[i] for i in places]
+        readings += here
+        scores.append(learned.engine().score(here))
+        rules += [LABELS[i].value for i in RulesEngine().score(here).argmax(axis=1)]
+    return Unseen(judged, readings, np.concatenate(scores), rules)
