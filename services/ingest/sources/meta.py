@@ -22,7 +22,14 @@ from services.contracts.events import Action, Author, Kind, Media
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Deletion, Item, Receipt, unknown_author
 from services.ingest.domain.native import Instant, Native, NativeId, instant
-from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed, Rejected, RejectReason
+from services.ingest.domain.outcome import (
+    Ignored,
+    IgnoreReason,
+    Parsed,
+    Rejected,
+    RejectReason,
+    Unreadable,
+)
 from services.ingest.sources.source import (
     Accounts,
     Challenge,
@@ -194,7 +201,7 @@ def _comment(feed: _Feed, action: Action, account: OwnAccount, at: datetime | No
     item that `in_reply_to` names.
     """
     if feed.comment_id is None:
-        raise ValueError("a comment without comment_id")
+        raise Unreadable("a comment without comment_id")
     root = feed.post_id or feed.parent_id or feed.comment_id
     happened = feed.created_at if action is Action.created else at or feed.created_at
     if action is Action.deleted:
@@ -222,7 +229,7 @@ def _comment(feed: _Feed, action: Action, account: OwnAccount, at: datetime | No
 def _post(feed: _Feed, action: Action, at: datetime | None, kinds: frozenset[Kind]) -> Item:
     native_id = feed.comment_id or feed.post_id
     if native_id is None:
-        raise ValueError("a post without post_id")
+        raise Unreadable("a post without post_id")
     happened = feed.created_at if action is Action.created else at or feed.created_at
     root = feed.post_id or native_id
     if action is Action.deleted:
@@ -248,7 +255,7 @@ def _reaction(feed: _Feed, action: Action) -> Item | Ignored:
         return Ignored(IgnoreReason.signal, "feed reaction edit")
     target = feed.comment_id or feed.post_id
     if target is None:
-        raise ValueError("a reaction to nothing")
+        raise Unreadable("a reaction to nothing")
     author = feed.author(target)
     said = {"on": target, "by": author.id, "type": feed.reaction_type}
     return Item(
