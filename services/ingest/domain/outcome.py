@@ -56,11 +56,17 @@ class Ignored:
 Parsed = Notification | Rejected | Ignored
 
 
+class Unreadable(ValueError):
+    """A payload that cannot mean anything, in words of our own: they never repeat what a person wrote."""
+
+
 def first_error(error: ValueError, prefix: str = "") -> str:
     """One line for a failed validation: where and what, without the value itself.
 
     A pydantic error's own text repeats the input, which is what a person wrote.
     """
+    if isinstance(error, Unreadable):
+        return f"{prefix}{error}"
     errors = getattr(error, "errors", None)
     if errors is None:
         return f"{prefix}{type(error).__name__}"

@@ -18,7 +18,14 @@ from services.contracts.events import Action, Author, Kind, Media, Mention
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Deletion, Item, Receipt
 from services.ingest.domain.native import Instant, Native, NativeId
-from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed, Rejected, RejectReason
+from services.ingest.domain.outcome import (
+    Ignored,
+    IgnoreReason,
+    Parsed,
+    Rejected,
+    RejectReason,
+    Unreadable,
+)
 from services.ingest.domain.text import from_html
 from services.ingest.replay_mark import HEADER
 from services.ingest.sources.source import (
@@ -260,7 +267,7 @@ def _edited(status: _Status, account: OwnAccount, kinds: set[Kind]) -> Item:
 def _read_delete(payload: Any) -> Item:
     """Only an id. Whether it is one of ours, the listener asks its store."""
     if not isinstance(payload, str | int) or not str(payload).strip():
-        raise ValueError("a delete without an id")
+        raise Unreadable("a delete without an id")
     return Deletion(str(payload).strip()).item()
 
 

@@ -15,14 +15,20 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from pydantic import Field
-
 from services.contracts import identity
 from services.contracts.events import Action, Author, Kind, Media
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Deletion, Item, Receipt, unknown_author
-from services.ingest.domain.native import Instant, Native, NativeId, instant
-from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed, Rejected, RejectReason
+from services.ingest.domain.native import instant
+from services.ingest.domain.outcome import (
+    Ignored,
+    IgnoreReason,
+    Parsed,
+    Rejected,
+    RejectReason,
+    Unreadable,
+)
+from services.ingest.sources import meta_payloads as payloads
 from services.ingest.sources.source import (
     Accounts,
     Challenge,
@@ -37,122 +43,6 @@ from services.ingest.sources.source import (
 
 SIGNATURE = "x-hub-signature-256"
 _PLATFORMS = {"page": "facebook", "instagram": "instagram"}
-
-
-class _From(Native):
-    id: NativeId
-    name: str | None = None
-    username: str | None = None
-
-
-class _Post(Native):
-    permalink: str | None = Field(None, alias="permalink_url")
-
-
-class _Feed(Native):
-    """A change of a page's feed: a post, comment or reaction, or a mention of the page."""
-
-    item: str | None = None
-    verb: str = "add"
-    comment_id: NativeId | None = None
-    post_id: NativeId | None = None
-    parent_id: NativeId | None = None
-    sender: _From | None = Field(None, alias="from")
-    sender_id: NativeId | None = None
-    sender_name: str | None = None
-    message: str = ""
-    reaction_type: str | None = None
-    created_at: Instant = Field(None, alias="created_time")
-    post: _Post | None = None
-    photo: str | None = None
-    video: str | None = None
-    link: str | None = None
-    app_id: NativeId | None = None
-
-    def author(self, native_id: str) -> Author:
-        """Meta leaves `from` out where the app may not know people: then each is somebody unknown."""
-        if self.sender is not None:
-            return Author(id=self.sender.id, name=self.sender.name)
-        if self.sender_id is not None:
-            return Author(id=self.sender_id, name=self.sender_name)
-        return unknown_author(native_id)
-
-    def media(self) -> tuple[Media, ...]:
-        named = (("photo", self.photo), ("video", self.video))
-        return tuple(Media(kind=kind, url=url) for kind, url in named if url)
-
-
-class _Rating(Native):
-    verb: str = "add"
-    reviewer_id: NativeId | None = None
-    reviewer_name: str | None = None
-    text: str = Field("", alias="review_text")
-    story: NativeId = Field(alias="open_graph_story_id")
-    created_at: Instant = Field(None, alias="created_time")
-
-
-class _InstagramMedia(Native):
-    id: NativeId
-
-
-class _InstagramComment(Native):
-    id: NativeId
-    sender: _From | None = Field(None, alias="from")
-    media: _InstagramMedia
-    parent_id: NativeId | None = None
-    text: str = ""
-
-
-class _InstagramMention(Native):
-    media_id: NativeId
-    comment_id: NativeId | None = None
-
-
-class _Party(Native):
-    id: NativeId
-
-
-class _Payload(Native):
-    url: str | None = None
-
-
-class _Attachment(Native):
-    type: str = "file"
-    payload: _Payload | None = None
-
-
-class _MessageReference(Native):
-    mid: NativeId | None = None
-
-
-class _Message(Native):
-    mid: NativeId
-    text: str = ""
-    is_echo: bool = False
-    is_deleted: bool = False
-    app_id: NativeId | None = None
-    attachments: tuple[_Attachment, ...] = ()
-    reply_to: _MessageReference | None = None
-
-
-class _MessageEdit(Native):
-    mid: NativeId
-    text: str = ""
-    count: NativeId | None = Field(None, alias="num_edit")
-
-
-class _Postback(Native):
-    mid: NativeId | None = None
-    title: str = ""
-
-
-class _Messaging(Native):
-    sender: _Party
-    recipient: _Party
-    timestamp: Instant = None
-    message: _Message | None = None
-    edit: _MessageEdit | None = Field(None, alias="message_edit")
-    postback: _Postback | None = None
 
 
 _SIGNALS = frozenset(
@@ -174,7 +64,7 @@ _ACTIONS = {
 
 
 def _read_feed(value: Any, account: OwnAccount, at: datetime | None) -> Item | Ignored | Rejected:
-    feed = _Feed.model_validate(value)
+    feed = payloads.Feed.model_validate(value)
     action = _ACTIONS.get(feed.verb)
     if action is None:
         return Ignored(IgnoreReason.signal, f"feed {feed.verb}"[:40])
@@ -187,14 +77,14 @@ def _read_feed(value: Any, account: OwnAccount, at: datetime | None) -> Item | I
     return Rejected(RejectReason.unsupported, f"feed item {feed.item}"[:80], account.id)
 
 
-def _comment(feed: _Feed, action: Action, account: OwnAccount, at: datetime | None) -> Item:
+def _comment(feed: payloads.Feed, action: Action, account: OwnAccount, at: datetime | None) -> Item:
     """Every commenter is a conversation of their own under the post.
 
     The payload names the parent of an own comment but not its author: whom it answers is told by the
     item that `in_reply_to` names.
     """
     if feed.comment_id is None:
-        raise ValueError("a comment without comment_id")
+        raise Unreadable("a comment without comment_id")
     root = feed.post_id or feed.parent_id or feed.comment_id
     happened = feed.created_at if action is Action.created else at or feed.created_at
     if action is Action.deleted:
@@ -219,10 +109,10 @@ def _comment(feed: _Feed, action: Action, account: OwnAccount, at: datetime | No
     )
 
 
-def _post(feed: _Feed, action: Action, at: datetime | None, kinds: frozenset[Kind]) -> Item:
+def _post(feed: payloads.Feed, action: Action, at: datetime | None, kinds: frozenset[Kind]) -> Item:
     native_id = feed.comment_id or feed.post_id
     if native_id is None:
-        raise ValueError("a post without post_id")
+        raise Unreadable("a post without post_id")
     happened = feed.created_at if action is Action.created else at or feed.created_at
     root = feed.post_id or native_id
     if action is Action.deleted:
@@ -243,12 +133,12 @@ def _post(feed: _Feed, action: Action, at: datetime | None, kinds: frozenset[Kin
     )
 
 
-def _reaction(feed: _Feed, action: Action) -> Item | Ignored:
+def _reaction(feed: payloads.Feed, action: Action) -> Item | Ignored:
     if action is Action.edited:
         return Ignored(IgnoreReason.signal, "feed reaction edit")
     target = feed.comment_id or feed.post_id
     if target is None:
-        raise ValueError("a reaction to nothing")
+        raise Unreadable("a reaction to nothing")
     author = feed.author(target)
     said = {"on": target, "by": author.id, "type": feed.reaction_type}
     return Item(
@@ -263,7 +153,7 @@ def _reaction(feed: _Feed, action: Action) -> Item | Ignored:
 
 
 def _read_mention(value: Any, account: OwnAccount, at: datetime | None) -> Item | Ignored:
-    feed = _Feed.model_validate(value)
+    feed = payloads.Feed.model_validate(value)
     action = _ACTIONS.get(feed.verb)
     if action is None:
         return Ignored(IgnoreReason.signal, f"mention {feed.verb}"[:40])
@@ -271,7 +161,7 @@ def _read_mention(value: Any, account: OwnAccount, at: datetime | None) -> Item 
 
 
 def _read_rating(value: Any, account: OwnAccount, at: datetime | None) -> Item | Ignored:
-    rating = _Rating.model_validate(value)
+    rating = payloads.Rating.model_validate(value)
     action = _ACTIONS.get(rating.verb)
     if action is None:
         return Ignored(IgnoreReason.signal, f"rating {rating.verb}"[:40])
@@ -291,7 +181,7 @@ def _read_rating(value: Any, account: OwnAccount, at: datetime | None) -> Item |
 
 
 def _read_instagram_comment(value: Any, account: OwnAccount, at: datetime | None) -> Item:
-    comment = _InstagramComment.model_validate(value)
+    comment = payloads.InstagramComment.model_validate(value)
     sender = comment.sender
     return Item(
         native_id=comment.id,
@@ -309,7 +199,7 @@ def _read_instagram_comment(value: Any, account: OwnAccount, at: datetime | None
 
 def _read_instagram_mention(value: Any, account: OwnAccount, at: datetime | None) -> Item:
     """Instagram tells only where; who and what would take a Graph read."""
-    mention = _InstagramMention.model_validate(value)
+    mention = payloads.InstagramMention.model_validate(value)
     native_id = mention.comment_id or mention.media_id
     return Item(
         native_id=native_id,
@@ -332,7 +222,7 @@ _CHANGES: dict[str, dict[str, _Reader]] = {
 
 
 def _read_message(raw: Any, account: OwnAccount) -> Item | Ignored | Rejected:
-    event = _Messaging.model_validate(raw)
+    event = payloads.Messaging.model_validate(raw)
     outbound = event.sender.id in account.own_ids
     author = Author(id=event.sender.id)
     item = Item(
@@ -360,7 +250,7 @@ def _read_message(raw: Any, account: OwnAccount) -> Item | Ignored | Rejected:
     return Rejected(RejectReason.unsupported, f"messaging {sorted(raw)}"[:120], account.id)
 
 
-def _message(item: Item, message: _Message) -> Item:
+def _message(item: Item, message: payloads.Message) -> Item:
     """A message; an echo is the page's own, and automated where its app is listed as a machine."""
     if message.is_deleted:
         return replace(item, native_id=message.mid, action=Action.deleted)

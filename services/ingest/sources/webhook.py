@@ -22,7 +22,7 @@ from services.contracts.events import Action, Author, Kind
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Deletion, Item, Receipt
 from services.ingest.domain.native import Native, NativeId
-from services.ingest.domain.outcome import Parsed, Rejected, RejectReason, first_error
+from services.ingest.domain.outcome import Parsed, Rejected, RejectReason, Unreadable, first_error
 from services.ingest.sources.source import (
     Accounts,
     Challenge,
@@ -80,7 +80,7 @@ class SimpleItem(Native):
             kinds = frozenset({self.kind})
             return Deletion(self.id, author_id, self.thread, self.created_at, kinds).item()
         if self.author is None:
-            raise ValueError("author: missing")
+            raise Unreadable("author: missing")
         return Item(
             native_id=self.id,
             author=Author(**self.author.model_dump()),

@@ -18,15 +18,14 @@ from functools import partial
 from typing import Any
 
 import orjson
-from pydantic import Field
 
 from services.contracts import identity
 from services.contracts.events import Author, Kind, Media, Mention
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Deletion, Item, Receipt
-from services.ingest.domain.native import Instant, Native, NativeId
 from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed, Rejected, RejectReason
 from services.ingest.domain.text import unescaped
+from services.ingest.sources import x_payloads as payloads
 from services.ingest.sources.source import (
     Accounts,
     Challenge,
@@ -43,173 +42,13 @@ SIGNATURE = "x-twitter-webhooks-signature"
 _APP_NAME = re.compile(r"<a [^>]*>([^<]*)</a>")
 
 
-class _User(Native):
-    id: NativeId = Field(alias="id_str")
-    handle: str | None = Field(None, alias="screen_name")
-    name: str | None = None
-    followers: int | None = Field(None, alias="followers_count", ge=0)
-    verified: bool | None = None
-    created_at: Instant = None
-    avatar: str | None = Field(None, alias="profile_image_url_https")
-
-    def author(self) -> Author:
-        return Author(
-            id=self.id,
-            handle=self.handle,
-            name=self.name,
-            followers=self.followers,
-            verified=self.verified,
-            created_at=self.created_at,
-            avatar=self.avatar,
-        )
-
-
-class _Mention(Native):
-    id: NativeId = Field(alias="id_str")
-    handle: str | None = Field(None, alias="screen_name")
-
-
-class _Url(Native):
-    url: str | None = None
-    expanded: str | None = Field(None, alias="expanded_url")
-
-
-class _Medium(Native):
-    type: str = "photo"
-    url: str | None = Field(None, alias="media_url_https")
-    alt: str | None = Field(None, alias="ext_alt_text")
-
-
-class _Entities(Native):
-    mentions: tuple[_Mention, ...] = Field((), alias="user_mentions")
-    urls: tuple[_Url, ...] = ()
-    media: tuple[_Medium, ...] = ()
-
-
-class _Extended(Native):
-    text: str = Field("", alias="full_text")
-    entities: _Entities = _Entities()
-    more: _Entities = Field(_Entities(), alias="extended_entities")
-
-
-class _Author(Native):
-    id: NativeId = Field(alias="id_str")
-
-
-class _Referred(Native):
-    """A post that another one quotes, reposts or likes."""
-
-    id: NativeId = Field(alias="id_str")
-    user: _Author
-
-
-class _Tweet(Native):
-    id: NativeId = Field(alias="id_str")
-    user: _User
-    created_at: Instant = None
-    timestamp: Instant = Field(None, alias="timestamp_ms")
-    text: str = ""
-    full_text: str | None = None
-    extended: _Extended | None = Field(None, alias="extended_tweet")
-    entities: _Entities = _Entities()
-    more: _Entities = Field(_Entities(), alias="extended_entities")
-    reply_to: NativeId | None = Field(None, alias="in_reply_to_status_id_str")
-    reply_to_user: NativeId | None = Field(None, alias="in_reply_to_user_id_str")
-    reposted: _Referred | None = Field(None, alias="retweeted_status")
-    quoted: _Referred | None = Field(None, alias="quoted_status")
-    language: str | None = Field(None, alias="lang")
-    source: str | None = None
-
-    @property
-    def words(self) -> str:
-        """The whole text; `text` alone is cut at 140 characters in the extended form."""
-        if self.extended is not None and self.extended.text:
-            return unescaped(self.extended.text)
-        return unescaped(self.full_text or self.text)
-
-    def parts(self) -> tuple[tuple[_Mention, ...], tuple[str, ...], tuple[Media, ...]]:
-        """Mentions, links and media, from whichever form holds them."""
-        extended = self.extended
-        entities = extended.entities if extended else self.entities
-        media = (extended.more.media if extended else self.more.media) or entities.media
-        links = tuple(url.expanded or url.url or "" for url in entities.urls)
-        shown = tuple(Media(kind=one.type, url=one.url, alt=one.alt) for one in media)
-        return entities.mentions, links, shown
-
-
-class _Status(Native):
-    id: NativeId
-    user_id: NativeId | None = None
-
-
-class _Delete(Native):
-    status: _Status
-    timestamp: Instant = Field(None, alias="timestamp_ms")
-
-
-class _Favorite(Native):
-    id: NativeId
-    created_at: Instant = None
-    timestamp: Instant = Field(None, alias="timestamp_ms")
-    status: _Referred = Field(alias="favorited_status")
-    user: _User
-
-
-class _FollowUser(Native):
-    id: NativeId
-    handle: str | None = Field(None, alias="screen_name")
-    name: str | None = None
-
-
-class _Follow(Native):
-    type: str
-    created_at: Instant = Field(None, alias="created_timestamp")
-    target: _FollowUser
-    source: _FollowUser
-
-
-class _DirectMedia(Native):
-    media: _Medium | None = None
-
-
-class _DirectData(Native):
-    text: str = ""
-    entities: _Entities = _Entities()
-    attachment: _DirectMedia | None = None
-
-
-class _DirectTarget(Native):
-    recipient_id: NativeId
-
-
-class _DirectCreate(Native):
-    target: _DirectTarget
-    sender_id: NativeId
-    source_app_id: NativeId | None = None
-    data: _DirectData = Field(alias="message_data")
-
-
-class _DirectUser(Native):
-    handle: str | None = Field(None, alias="screen_name")
-    name: str | None = None
-    followers: int | None = Field(None, alias="followers_count")
-    verified: bool | None = None
-    created_at: Instant = Field(None, alias="created_timestamp")
-    avatar: str | None = Field(None, alias="profile_image_url_https")
-
-
-class _Direct(Native):
-    type: str
-    id: NativeId
-    created_at: Instant = Field(None, alias="created_timestamp")
-    create: _DirectCreate | None = Field(None, alias="message_create")
-
-
-def _permalink(user: _User, post: str) -> str:
+def _permalink(user: payloads.User, post: str) -> str:
     return f"https://x.com/{user.handle or 'i'}/status/{post}"
 
 
-def _kinds(tweet: _Tweet, mentions: Iterable[_Mention], own: frozenset[str]) -> set[Kind]:
+def _kinds(
+    tweet: payloads.Tweet, mentions: Iterable[payloads.Mention], own: frozenset[str]
+) -> set[Kind]:
     """In which roles somebody else's post reaches us."""
     kinds = set()
     if tweet.reply_to_user in own:
@@ -221,7 +60,9 @@ def _kinds(tweet: _Tweet, mentions: Iterable[_Mention], own: frozenset[str]) -> 
     return kinds or {Kind.post}
 
 
-def _answered(tweet: _Tweet, mentions: Iterable[_Mention], own: frozenset[str]) -> str | None:
+def _answered(
+    tweet: payloads.Tweet, mentions: Iterable[payloads.Mention], own: frozenset[str]
+) -> str | None:
     """Whom our own post answers. Going on from an own post it answers the first it mentions."""
     if tweet.reply_to_user and tweet.reply_to_user not in own:
         return tweet.reply_to_user
@@ -231,7 +72,7 @@ def _answered(tweet: _Tweet, mentions: Iterable[_Mention], own: frozenset[str]) 
 
 
 def _tweet(raw: Any, account: OwnAccount) -> Item:
-    tweet = _Tweet.model_validate(raw)
+    tweet = payloads.Tweet.model_validate(raw)
     own = account.own_ids
     mentions, links, media = tweet.parts()
     ours = tweet.user.id in own
@@ -268,14 +109,14 @@ def _app_name(source: str | None) -> str | None:
 
 
 def _deleted(raw: Any, account: OwnAccount) -> Item:
-    gone = _Delete.model_validate(raw)
+    gone = payloads.Delete.model_validate(raw)
     return Deletion(
         gone.status.id, author_id=gone.status.user_id, happened_at=gone.timestamp
     ).item()
 
 
 def _favorite(raw: Any, account: OwnAccount) -> Item:
-    like = _Favorite.model_validate(raw)
+    like = payloads.Favorite.model_validate(raw)
     return Item(
         native_id=f"favorite-{like.id}",
         author=like.user.author(),
@@ -288,7 +129,7 @@ def _favorite(raw: Any, account: OwnAccount) -> Item:
 
 
 def _follow(raw: Any, account: OwnAccount) -> Item | Ignored:
-    follow = _Follow.model_validate(raw)
+    follow = payloads.Follow.model_validate(raw)
     if follow.type != "follow":
         return Ignored(IgnoreReason.signal, "unfollow")
     said = {"source": follow.source.id, "target": follow.target.id, "at": str(follow.created_at)}
@@ -304,11 +145,11 @@ def _follow(raw: Any, account: OwnAccount) -> Item | Ignored:
 
 
 def _direct(raw: Any, account: OwnAccount, users: Mapping[str, Any]) -> Item | Rejected:
-    direct = _Direct.model_validate(raw)
+    direct = payloads.Direct.model_validate(raw)
     if direct.create is None:
         return Rejected(RejectReason.unsupported, f"direct message {direct.type}"[:80], account.id)
     create = direct.create
-    user = _DirectUser.model_validate(users.get(create.sender_id) or {})
+    user = payloads.DirectUser.model_validate(users.get(create.sender_id) or {})
     attached = create.data.attachment.media if create.data.attachment else None
     return Item(
         native_id=direct.id,

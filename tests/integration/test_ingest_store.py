@@ -1,0 +1,103 @@
+"""The store in PostgreSQL and its twin in memory keep the same promises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.ingest.store.event_store import (
+    EventStore,
+    Feed,
+    MemoryEventStore,
+    Original,
+    PostgresEventStore,
+)
+from services.runtime.errors import Permanent, Transient
+from services.runtime.postgres import create_pool
+from tests.conftest import FreshDatabase
+
+pytestmark = pytest.mark.integration
+
+AN_HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
+FEED = Feed("mastodon", "109", "notifications")
+
+
+def original(body: bytes = b"{}") -> Original:
+    return Original("x", body, AN_HOUR_AGO)
+
+
+@pytest.fixture(params=["postgres", "memory"])
+async def store(
+    request: pytest.FixtureRequest, postgres: FreshDatabase
+) -> AsyncIterator[EventStore]:
+    if request.param == "memory":
+        yield MemoryEventStore()
+        return
+    pool = create_pool(postgres(), name="test")
+    await pool.open()
+    made = PostgresEventStore(pool, patience=5.0)
+    await made.migrate()
+    await made.migrate()  # changes nothing
+    yield made
+    await pool.close()
+
+
+async def test_what_was_recorded_is_known(store: EventStore) -> None:
+    assert await store.known(["a", "b"]) == frozenset()
+    assert await store.record([(original(), ["a"]), (original(b"[]"), ["b", "c"])]) == {
+        "a",
+        "b",
+        "c",
+    }
+    assert await store.known(["a", "c", "d"]) == {"a", "c"}
+
+
+async def test_of_two_that_record_the_same_one_hears_that_it_was_new(store: EventStore) -> None:
+    ids = [f"event-{number}" for number in range(50)]
+    told = await asyncio.gather(
+        *(store.record([(original(), ids if turn % 2 else ids[::-1])]) for turn in range(6))
+    )
+    assert sorted(event_id for new in told for event_id in new) == sorted(ids)
+
+
+async def test_a_cursor_is_where_it_was_left(store: EventStore) -> None:
+    assert await store.cursor(FEED) is None
+    await store.move_cursor(FEED, "")
+    assert await store.cursor(FEED) == "", "begun and empty is not the same as never"
+    await store.move_cursor(FEED, "42")
+    assert await store.cursor(FEED) == "42"
+    assert await store.cursor(Feed("mastodon", "110", "notifications")) is None
+
+
+async def test_an_older_lease_moves_no_cursor(store: EventStore) -> None:
+    await store.move_cursor(FEED, "42", fence=2)
+    with pytest.raises(Permanent, match="fenced"):
+        await store.move_cursor(FEED, "7", fence=1)
+    assert await store.cursor(FEED) == "42"
+
+
+async def test_what_is_past_its_retention_goes(postgres: FreshDatabase) -> None:
+    pool = create_pool(postgres(), name="test")
+    await pool.open()
+    store = PostgresEventStore(pool, patience=5.0)
+    await store.migrate()
+    await store.record([(original(), ["a"])])
+    day = timedelta(days=1)
+    assert await store.forget(events=day, payloads=day) == 0
+    assert await store.forget(events=day, payloads=timedelta(minutes=1)) == 1
+    assert await store.known(["a"]) == {"a"}
+    assert await store.forget(events=timedelta(0), payloads=day) == 1
+    assert await store.known(["a"]) == frozenset()
+    await pool.close()
+
+
+async def test_an_absent_database_is_transient_and_said_in_time() -> None:
+    pool = create_pool("postgresql://nobody@127.0.0.1:1/none", name="test")
+    await pool.open()
+    store = PostgresEventStore(pool, patience=0.2)
+    with pytest.raises(Transient):
+        await store.known(["a"])
+    await pool.close()
