@@ -52,7 +52,7 @@ class Story:
         """The same, to an instant."""
         async with self.pool.connection() as connection:
             await connection.execute(
-                "create or replace function alert.now() returns timestamptz language sql volatile"  # type: ignore[arg-type]
+                "create or replace function alert.now() returns timestamptz language sql volatile"
                 f" parallel safe as $$ select '{now.isoformat()}'::timestamptz $$"
             )
 
@@ -115,7 +115,7 @@ class Story:
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Straight from the database."""
         async with self.pool.connection() as connection:
-            return await (await connection.execute(query)).fetchall()  # type: ignore[arg-type]
+            return await (await connection.execute(query)).fetchall()
 
     async def only(self) -> str:
         """The id of the one open episode."""

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from services.alert.domain.ignorance import LONGEST, Permission, Waiting, lags, permission
 from services.alert.intake import IntakeProgress, TopicEnds

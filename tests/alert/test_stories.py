@@ -32,7 +32,7 @@ pytestmark = pytest.mark.integration
 def reply(
     native: str, minutes: float, to: str = "ana", **changes: object
 ) -> ClassifiedNotification:
-    return notified(native, at(minutes), outbound=True, to=to, text="We are on it", **changes)  # type: ignore[arg-type]
+    return notified(native, at(minutes), outbound=True, to=to, text="We are on it", **changes)
 
 
 async def test_a_question_posts_a_card_and_pages_who_is_on_call(postgres: FreshDatabase) -> None:
@@ -553,7 +553,7 @@ async def test_fifty_random_orders_of_the_same_events_thrice_end_in_the_same_epi
         clear = "truncate " + ", ".join(f"alert.{one}" for one in tables.split()) + " cascade"
         for seed in range(50):
             async with told.pool.connection() as connection:
-                await connection.execute(clear)  # type: ignore[arg-type]
+                await connection.execute(clear)
             told.seen.clear()
             rng = random.Random(seed)
             shuffled = events * 3

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.classify.app import ClassifyService, ClassifySettings, create
+from services.classify.app import ClassifyService, ClassifySettings
 from services.runtime import configuration
 from services.runtime.errors import WrongConfiguration
 from services.runtime.settings import load
@@ -64,4 +64,4 @@ def test_a_bad_model_in_the_configuration_stops_the_start(
     monkeypatch.setenv("PRESENCE_KAFKA", "127.0.0.1:1")
     monkeypatch.setenv("PRESENCE_CONFIG", str(tmp_path / "missing.yaml"))
     with pytest.raises(WrongConfiguration, match="cannot read"):
-        create()
+        create_service()
