@@ -32,7 +32,7 @@ pytestmark = pytest.mark.integration
 def reply(
     native: str, minutes: float, to: str = "ana", **changes: object
 ) -> ClassifiedNotification:
-    return notified(native, at(minutes), outbound=True, to=to, text="We are on it", **changes)
+    return notified(native, at(minutes), outbound=True, to=to, text="We are on it", **changes)  # type: ignore[arg-type]
 
 
 async def test_a_question_posts_a_card_and_pages_who_is_on_call(postgres: FreshDatabase) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.classify.app import ClassifyService, ClassifySettings
+from services.classify.app import ClassifyService, ClassifySettings, create_service
 from services.runtime import configuration
 from services.runtime.errors import WrongConfiguration
 from services.runtime.settings import load
