@@ -36,6 +36,12 @@ def test_a_late_step_comes_a_breath_after_the_one_before() -> None:
     assert next_due(TEAM, None, at(0), 1, at(300)) == at(302)
 
 
+def test_a_policy_with_steps_closer_than_a_breath_keeps_its_own_distances() -> None:
+    brisk = TEAM.model_copy(update={"answer_within": timedelta(seconds=8)})
+    assert next_due(brisk, None, at(0), 1, at(0)) == at(0.1)
+    assert next_due(brisk, None, at(0), 2, at(300)) == at(300) + timedelta(seconds=2)
+
+
 def test_steps_reach_who_is_on_call_then_the_next_in_turn_then_the_lead() -> None:
     found = [at_step(step).people for step in range(3)]
     assert found == [("mia",), ("ben",), ("lea",)]

@@ -202,7 +202,9 @@ def test_the_teams_configuration_is_right_and_names_the_accounts_of_the_story() 
     webhooks = {one.settings.source for one in file.accounts if isinstance(one, WebhookAccount)}
     sources = {one.source for one in STORY}
     assert sources == webhooks | {"x", "meta", "mastodon"}
-    gold = {f"x:{line.who.id}" for line in LINES.values() if line.key in ("gold1", "gold2")}
+    gold = {
+        f"x:{line.who.id}" for line in LINES.values() if line.key in ("gold1", "gold2", "x-refund")
+    }
     assert set(file.brands[0].author_lists["gold-members"]) == gold
     named = {one for account in file.accounts for one in account.automation.app_ids}
     assert cast.AUTOREPLY_APP_ID in named

@@ -61,6 +61,8 @@ class _Demo:
                 "deploy.local.chat",
                 *("--config", str(self.config), "--port", str(self.chat_port)),
                 *("--alert", stack.url("alert")),
+                # A second run updates the cards of the first: they have to be there.
+                *("--journal", str(self.home / "chat.jsonl")),
             ),
             child("mastodon", "deploy.local.mastodon_server", "--port", str(self.mastodon_port)),
         )

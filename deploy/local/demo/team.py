@@ -20,4 +20,5 @@ def presence_yaml(chat_url: str, mastodon_url: str, today: date) -> str:
         ROTA_STARTS=(today - timedelta(weeks=3)).isoformat(),
         GOLD_1=Person("x", "elena_gold", "Elena Petrova").id,
         GOLD_2=Person("x", "marcus_gold", "Marcus Vale").id,
+        GOLD_3=Person("x", "camille_d", "Camille Dufour").id,
     )

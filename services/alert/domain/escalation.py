@@ -78,8 +78,13 @@ def step_due(policy: Policy, hours: Hours | None, opened_at: datetime, step: int
 def next_due(
     policy: Policy, hours: Hours | None, opened_at: datetime, step: int, now: datetime
 ) -> datetime:
-    """When step `step` is due after another fired at `now`: a breath later at the earliest."""
-    return max(step_due(policy, hours, opened_at, step), now + BREATH)
+    """When step `step` is due after another fired at `now`: a breath later at the earliest.
+
+    A policy whose own steps lie closer together has a shorter breath.
+    """
+    due = step_due(policy, hours, opened_at, step)
+    apart = due - step_due(policy, hours, opened_at, step - 1) if step else BREATH
+    return max(due, now + min(BREATH, apart))
 
 
 def reached(
