@@ -11,7 +11,7 @@ from services.ingest.intake import Intake
 from services.ingest.listener import Listener
 from services.ingest.metrics import Metrics
 from services.ingest.replay_mark import key_of
-from services.ingest.sources.registry import PULLED, build_pulled, build_sources
+from services.ingest.sources.registry import PULLED, build_pulled, build_sources, source_labels
 from services.ingest.store.event_store import PostgresEventStore
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
@@ -55,7 +55,7 @@ class Ingest:
         registry = create_registry()
         metrics = Metrics(registry)
         sources = build_sources(configuration, secret, settings.link_secret)
-        metrics.initialise({*sources, *PULLED})
+        metrics.initialise({*sources, *PULLED}, source_labels(configuration))
         self._pool = create_pool(self._url, name="ingest")
         self._store = PostgresEventStore(self._pool)
         self._producer = create_producer(settings, service="ingest")

@@ -6,7 +6,7 @@ Invariants
 - Only paging moves a cursor, and only after Kafka acknowledged the page. What a stream loses without
   ending is found by the next sweep, within `SWEEP_EVERY` seconds.
 - The brand's own items of a gap come first: an answer is known before its question could page.
-- A first connection takes what is there as history: it never pages.
+- A first connection takes what is there as history, before its stream opens: it never pages.
 - An event that cannot be handed over is tried until it can; nothing behind it overtakes it.
 """
 
@@ -25,7 +25,7 @@ from services.ingest.collector import Collector
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed
 from services.ingest.metrics import Metrics
-from services.ingest.sources.pulled import Event, PulledSource, PullReason
+from services.ingest.sources.pulled import Event, Page, PulledSource, PullReason
 from services.ingest.store.event_store import EventStore, Feed, Original
 from services.runtime.backoff import Backoff, retry
 from services.runtime.clock import Clock
@@ -104,6 +104,8 @@ class Listener:
 
     async def _connection(self) -> None:
         await self._source.identify()
+        for name in self._source.feeds:
+            await self._begin(name)
         async with self._source.stream() as events:
             queue: asyncio.Queue[Event] = asyncio.Queue(AHEAD)
 
@@ -169,30 +171,41 @@ class Listener:
             parsed, Original(self._source.name, event.body, receipt.received_at)
         )
 
+    def _feed(self, name: str) -> Feed:
+        return Feed(self._source.name, self._source.account.id, name)
+
+    async def _begin(self, name: str) -> None:
+        """The very first time: what is there is history. Before the stream opens, so nothing else is."""
+        feed = self._feed(name)
+        if await self._persistently(partial(self._store.cursor, feed)) is None:
+            page = await self._source.page(name, None)
+            await self._hand_over(page, may_page=False)
+            # An empty feed is begun too: what comes later is no history.
+            await self._persistently(partial(self._store.move_cursor, feed, page.position or ""))
+
     async def _read_forward(self, name: str) -> None:
         """From the cursor to the end of a feed, a page at a time."""
-        feed = Feed(self._source.name, self._source.account.id, name)
+        feed, read = self._feed(name), 0
         position = await self._persistently(partial(self._store.cursor, feed))
-        first = position is None
-        read = 0
         while True:
             page = await self._source.page(name, position)
-            if not page.events and not first:
+            if not page.events:
                 return
-            receipt = Receipt(self._clock.now(), Origin.backfill, may_page=not first)
-            parsed = [await self._source.parse(event, receipt) for event in page.events]
-            original = Original(self._source.name, page.body, receipt.received_at)
-            if parsed:
-                await self._persistently(partial(self._collector.take, parsed, original))
-            # An empty feed is begun too: what comes later is no history.
-            moved = page.position or position or ""
-            await self._persistently(partial(self._store.move_cursor, feed, moved))
+            await self._hand_over(page, may_page=True)
+            if page.position is None or page.position == position:
+                return
+            position = page.position
+            await self._persistently(partial(self._store.move_cursor, feed, position))
             read += len(page.events)
-            if first or moved == position:
-                return
-            position = moved
             if read >= self._source.backfill_limit:
                 position = await self._skip_to_the_newest(feed, read)
+
+    async def _hand_over(self, page: Page, *, may_page: bool) -> None:
+        receipt = Receipt(self._clock.now(), Origin.backfill, may_page=may_page)
+        parsed = [await self._source.parse(event, receipt) for event in page.events]
+        original = Original(self._source.name, page.body, receipt.received_at)
+        if parsed:
+            await self._persistently(partial(self._collector.take, parsed, original))
 
     async def _skip_to_the_newest(self, feed: Feed, read: int) -> str:
         page = await self._source.page(feed.name, None)

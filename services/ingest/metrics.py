@@ -68,7 +68,7 @@ class Metrics:
         )
         self.last_event = Gauge(
             "presence_source_last_event_timestamp_seconds",
-            "Unix time of receipt of the newest event.",
+            "Unix time of receipt of the newest event; 0: none since the start.",
             ["source", "account"],
             registry=registry,
         )
@@ -96,8 +96,10 @@ class Metrics:
         for call in ("known", "record"):
             self.store_failures.labels(call)
 
-    def initialise(self, sources: Iterable[str]) -> None:
+    def initialise(self, sources: Iterable[str], accounts: Iterable[tuple[str, str]] = ()) -> None:
         """Every label set that can occur, at 0, so that a rate is right from the first event on."""
+        for labels in accounts:
+            self.last_event.labels(*labels)
         kinds = [*(kind.value for kind in Kind), NO_KIND]
         for source in sources:
             for kind, direction, origin in product(kinds, Direction, Origin):

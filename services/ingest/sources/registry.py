@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -149,3 +149,13 @@ def build_pulled(
         for one in configuration.accounts
         if isinstance(one, MastodonAccount)
     ]
+
+
+def source_labels(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """The `source` and `account` labels of every account."""
+    for account in configuration.accounts:
+        if isinstance(account, WebhookAccount):
+            yield account.settings.source, account.id
+        else:
+            named = {"facebook": "meta", "instagram": "meta"}
+            yield named.get(account.platform, account.platform), account.id
