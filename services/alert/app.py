@@ -115,6 +115,7 @@ class AlertService:
             metrics=DeliveryMetrics(self._registry, self._channels),
         )
         self._wake.deliveries = [pipeline.wake for pipeline in self._pipelines]
+        self._interactions: SlackInteractions | None = None
         self.app: App = self._routes()
         dlq = topic_named(CLASSIFIED.dlq)
         self._topics = TopicsCheck(
@@ -137,13 +138,13 @@ class AlertService:
             for channel in self._channels.values()
             if isinstance(channel.destination, SlackDestination)
         ]
+        if slack:
+            self._interactions = SlackInteractions(self._episodes, self.active, slack, self._clock)
         console = create_app(
             episodes=self._episodes,
             configuration=self.active,
             links=self._links,
-            interactions=SlackInteractions(self._episodes, self.active, slack, self._clock)
-            if slack
-            else None,
+            interactions=self._interactions,
             slack_signing_secrets=_signing_secrets(self._configuration),
             send_sign_in=partial(_send_sign_in, slack[0], self.active) if slack else None,
             api_token=optional_secret("PRESENCE_API_TOKEN"),
@@ -240,6 +241,8 @@ class AlertService:
 
     async def stop(self) -> None:
         """The batch in hand is finished and committed; then everything closes."""
+        if self._interactions is not None:
+            await self._interactions.drain()
         await self._broker.stop()
         await self._producer.close()
         for channel in self._channels.values():
