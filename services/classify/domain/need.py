@@ -39,17 +39,21 @@ def waiting(item: Notification, reading: Reading) -> Need:
     asks = min(max(reading.count(Cue.question), marks), 2)
     complains = min(reading.count(Cue.complaint), 3)
     pleads = min(reading.count(Cue.plea), 2)
+    personal = reading.count(Cue.me) + reading.count(Cue.you)
+    wanted = 0.0
     if asks:
-        personal = reading.count(Cue.me) + reading.count(Cue.you)
-        odds += 1.6 if marks else 1.0 if personal else 0.5
+        wanted += 1.6 if marks else 1.0 if personal else 0.5
         says.append("asks a question")
     if complains:
-        odds += 1.4 + 0.5 * (complains - 1)
+        wanted += 1.4 + 0.5 * (complains - 1)
         says.append("complains")
     if pleads:
-        odds += 0.9 + 0.4 * (pleads - 1)
+        wanted += 0.9 + 0.4 * (pleads - 1)
         says.append("asks for help")
     wants = asks + complains + pleads
+    # A headline asks and deplores too, of nobody and with a link to read on.
+    shared = reading.structure.links and not personal and not item.addressed and not item.private
+    odds += 0.4 * wanted if shared else wanted
     if reading.count(Cue.thanks):
         odds -= 0.3 if wants else 2.5
         if not wants:
