@@ -44,7 +44,7 @@ from services.runtime.consumption import Consumption
 from services.runtime.dead_letter_limit import DeadLetterGuard, is_tripped
 from services.runtime.errors import WrongConfiguration
 from services.runtime.health import Health, TopicsCheck
-from services.runtime.metrics import create_registry, dead_letters_counter, metrics_app
+from services.runtime.metrics import create_registry, dead_letters_counter, metrics_app, observe_lag
 from services.runtime.postgres import answers, create_pool, migrate
 from services.runtime.process import Workers, run
 from services.runtime.producer import KafkaProducer, Record
@@ -92,6 +92,7 @@ class AlertService:
         self._metrics = AlertMetrics(self._registry, self._configuration)
         self._dead_letters = dead_letters_counter(self._registry)
         self._consumption = Consumption()
+        observe_lag(self._registry, self._consumption)
         self._pool = create_pool(self._url, name=SERVICE, max_size=12)
         self._producer = create_producer(settings, service=SERVICE)
         self._broker = create_broker(
@@ -153,7 +154,7 @@ class AlertService:
         router = Router(lifespan=_no_lifespan, fallback=console)
         router.route("/health/live", self.health.live)
         router.route("/health/ready", self.health.ready)
-        router.route("/metrics", metrics_app(self._registry))
+        router.route("/metrics", metrics_app(self._registry, self.health))
         return router
 
     async def start(self) -> None:

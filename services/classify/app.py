@@ -22,7 +22,7 @@ from services.runtime.consumption import Consumption
 from services.runtime.dead_letter_limit import DeadLetterGuard, is_tripped
 from services.runtime.health import Health, TopicsCheck
 from services.runtime.logs import get_logger
-from services.runtime.metrics import create_registry, metrics_app
+from services.runtime.metrics import create_registry, metrics_app, observe_lag
 from services.runtime.process import Workers, run
 from services.runtime.producer import KafkaProducer, Record
 from services.runtime.settings import ServiceSettings, load
@@ -59,6 +59,7 @@ class ClassifyService:
         self._clock = clock or SystemClock()
         self._consumption = Consumption()
         self._registry = create_registry()
+        observe_lag(self._registry, self._consumption)
         self._producer = create_producer(settings, service=SERVICE)
         self._broker = create_broker(
             settings, service=SERVICE, registry=self._registry, consumption=self._consumption
@@ -95,7 +96,7 @@ class ClassifyService:
         router = Router(_no_lifespan)
         router.route("/health/live", self.health.live)
         router.route("/health/ready", self.health.ready)
-        router.route("/metrics", metrics_app(self._registry))
+        router.route("/metrics", metrics_app(self._registry, self.health))
         router.route("/v1/classify", classify)
         return router
 

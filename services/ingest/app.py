@@ -78,7 +78,7 @@ class Ingest:
         router.route("/webhooks/", intake)
         router.route("/health/live", self.health.live)
         router.route("/health/ready", self.health.ready)
-        router.route("/metrics", metrics_app(registry))
+        router.route("/metrics", metrics_app(registry, self.health))
         self.app: App = router
         self._topics = TopicsCheck(settings, (NOTIFICATIONS, NOTICES, INTAKE_DLQ), self._clock)
         self.health.add("kafka", self._topics)

@@ -6,6 +6,7 @@ from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     PlatformCollector,
     ProcessCollector,
@@ -13,6 +14,8 @@ from prometheus_client import (
 )
 
 from services.runtime.asgi import App, Receive, Scope, Send, answer
+from services.runtime.consumption import Consumption
+from services.runtime.health import Health
 
 
 def create_registry() -> CollectorRegistry:
@@ -24,14 +27,30 @@ def create_registry() -> CollectorRegistry:
     return registry
 
 
-def metrics_app(registry: CollectorRegistry) -> App:
-    """The `/metrics` route."""
+def metrics_app(registry: CollectorRegistry, health: Health) -> App:
+    """The `/metrics` route, with `presence_ready` as of the scrape."""
+    ready = Gauge(
+        "presence_ready",
+        "Whether this process is ready; /health/ready says why not.",
+        registry=registry,
+    )
 
     async def metrics(_scope: Scope, _receive: Receive, send: Send) -> None:
+        ready.set(not await health.problems())
         body = generate_latest(registry)
         await answer(send, 200, body, content_type=CONTENT_TYPE_LATEST.encode())
 
     return metrics
+
+
+def observe_lag(registry: CollectorRegistry, consumption: Consumption) -> None:
+    """`presence_consumer_lag_records`: what waits in the partitions that this process reads."""
+    lag = Gauge(
+        "presence_consumer_lag_records",
+        "Records that wait in the partitions that this process reads, as of the last 5 s.",
+        registry=registry,
+    )
+    lag.set_function(lambda: consumption.behind)
 
 
 def dead_letters_counter(registry: CollectorRegistry) -> Counter:
