@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.errors import KafkaError, NoError
+from kafka.structs import OffsetAndMetadata
 
 from services.alert.domain.ignorance import Permission, Waiting, lags, passed, permission
 from services.alert.store.inbox import Inbox
@@ -23,73 +28,81 @@ TIMEOUT = 5.0
 
 
 class TopicEnds:
-    """Looks at a topic from outside of the group's assignment. Blocking; run it in a thread."""
+    """Looks at a topic and at the group's offsets. Blocking; run it in a thread.
+
+    Through kafka-python, which administers here: librdkafka 2.16 crashes now and then while a client
+    is closed that asked for a group's coordinator.
+    """
 
     def __init__(self, settings: ServiceSettings, topic: Topic, group: str) -> None:
         self._settings = settings
         self._topic = topic
         self._group = group
 
-    def _consumer(self) -> Consumer:
-        return Consumer(
-            {
-                "bootstrap.servers": self._settings.kafka,
-                "group.id": self._group,
-                "enable.auto.commit": False,
-                **kafka_settings.security(self._settings),
-            }
+    @contextmanager
+    def _admin(self) -> Iterator[Any]:
+        admin: Any = KafkaAdminClient(
+            **kafka_settings.admin_settings(self._settings), client_id="presence-alert-intake"
         )
+        try:
+            yield admin
+        finally:
+            admin.close()
 
     def cluster(self) -> str:
         """The id of the Kafka cluster: offsets of another one mean nothing here."""
-        consumer = self._consumer()
-        try:
-            return str(consumer.list_topics(timeout=TIMEOUT).cluster_id)
-        finally:
-            consumer.close()
+        with self._admin() as admin:
+            return str(admin.describe_cluster()["cluster_id"])
 
     def ends(self) -> dict[int, int]:
         """The next offset of every partition that keeps records."""
-        consumer = self._consumer()
-        try:
-            found = {}
-            for partition in self._partitions(consumer):
-                place = TopicPartition(self._topic.name, partition)
-                low, high = consumer.get_watermark_offsets(place, timeout=TIMEOUT)
-                if high > low:
-                    found[partition] = high
-            return found
-        finally:
-            consumer.close()
+        with self._admin() as admin:
+            oldest = self._offsets(admin, OffsetSpec.EARLIEST)
+            newest = self._offsets(admin, OffsetSpec.LATEST)
+        return {part: end for part, end in newest.items() if end > oldest[part]}
 
     def rewind(self, recorded: Mapping[int, int]) -> dict[int, int]:
         """Take the group back to what the database holds, where the group is ahead of it.
 
         A database that was restored from a backup knows less than the group has committed; what it
-        has already is stored again without effect. Returns the partitions that were rewound.
+        has already is stored again without effect. Only a group without members can be rewound:
+        while another replica runs, that one has seen to it. Returns the partitions that were rewound.
         """
-        consumer = self._consumer()
-        try:
-            places = [TopicPartition(self._topic.name, one) for one in self._partitions(consumer)]
-            back: dict[int, int] = {}
-            for place in consumer.committed(places, timeout=TIMEOUT):
-                known = recorded.get(place.partition, 0)
-                if place.offset in (OFFSET_INVALID, None) or place.offset <= known:
-                    continue
-                low, _ = consumer.get_watermark_offsets(place, timeout=TIMEOUT)
-                if place.offset > max(known, low):
-                    back[place.partition] = max(known, low)
-            if back:
-                offsets = [TopicPartition(self._topic.name, p, at) for p, at in back.items()]
-                consumer.commit(offsets=offsets, asynchronous=False)
-                log.warning("the group was ahead of the database and was rewound", offsets=back)
-            return back
-        finally:
-            consumer.close()
+        with self._admin() as admin:
+            committed = self._committed(admin)
+            oldest = self._offsets(admin, OffsetSpec.EARLIEST) if committed else {}
+            known = {part: max(recorded.get(part, 0), oldest[part]) for part in committed}
+            back = {part: known[part] for part, at in committed.items() if at > known[part]}
+            if not back:
+                return {}
+            offsets = {
+                TopicPartition(self._topic.name, part): OffsetAndMetadata(at, "", -1)
+                for part, at in back.items()
+            }
+            refused = [
+                error.__name__
+                for error in admin.alter_group_offsets(self._group, offsets).values()
+                if error is not NoError
+            ]
+        if refused:
+            log.warning("the group is ahead and was not rewound", errors=refused)
+            return {}
+        log.warning("the group was ahead of the database and was rewound", offsets=back)
+        return back
 
-    def _partitions(self, consumer: Consumer) -> list[int]:
-        metadata = consumer.list_topics(self._topic.name, timeout=TIMEOUT)
-        return sorted(metadata.topics[self._topic.name].partitions)
+    def _committed(self, admin: Any) -> dict[int, int]:
+        places = [TopicPartition(self._topic.name, part) for part in self._partitions(admin)]
+        found = admin.list_group_offsets({self._group: places}).get(self._group, {})
+        return {place.partition: at.offset for place, at in found.items() if at.offset >= 0}
+
+    def _offsets(self, admin: Any, which: OffsetSpec) -> dict[int, int]:
+        places = [TopicPartition(self._topic.name, part) for part in self._partitions(admin)]
+        found = admin.list_partition_offsets(dict.fromkeys(places, which))
+        return {place.partition: at.offset for place, at in found.items()}
+
+    def _partitions(self, admin: Any) -> list[int]:
+        (described,) = admin.describe_topics([self._topic.name])
+        return sorted(int(one["partition_index"]) for one in described["partitions"])
 
 
 class IntakeProgress:
@@ -129,7 +142,7 @@ class IntakeProgress:
             log.warning("intake lags: paging waits until it has caught up")
             try:
                 await self.begin()
-            except KafkaException as error:
+            except KafkaError as error:
                 log.warning("Kafka does not say where the topic ends", error=str(error))
                 self._waiting = Waiting(now, {-1: 1})
         if self._waiting is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
+from kafka.errors import NoError
+from kafka.structs import OffsetAndMetadata
 
 from services.alert.domain.ignorance import LONGEST, Permission, Waiting, lags, permission
 from services.alert.intake import IntakeProgress, TopicEnds
@@ -65,12 +67,18 @@ def topic(name: str) -> Topic:
 
 
 def filled(kafka: str, name: str, records: int) -> None:
-    admin = AdminClient({"bootstrap.servers": kafka})
-    admin.create_topics([NewTopic(name, 2, 1)])[name].result(20)
-    producer = Producer({"bootstrap.servers": kafka})
-    for number in range(records):
-        producer.produce(name, b"x", partition=number % 2)
-    assert producer.flush(20) == 0
+    with closing(KafkaAdminClient(bootstrap_servers=kafka)) as admin:
+        admin.create_topics([NewTopic(name, 2, 1)])
+    with closing(KafkaProducer(bootstrap_servers=kafka)) as producer:
+        for number in range(records):
+            producer.send(name, b"x", partition=number % 2)
+        producer.flush(20)
+
+
+def committed(kafka: str, group: str, name: str, offsets: dict[int, int]) -> None:
+    wanted = {TopicPartition(name, p): OffsetAndMetadata(at, "", -1) for p, at in offsets.items()}
+    with closing(KafkaAdminClient(bootstrap_servers=kafka)) as admin:
+        assert set(admin.alter_group_offsets(group, wanted).values()) == {NoError}
 
 
 @pytest.mark.integration
@@ -83,10 +91,7 @@ async def test_intake_knows_the_ends_and_a_group_ahead_of_the_database_is_rewoun
     ends = TopicEnds(settings, topic(name), group)
     assert ends.ends() == {0: 10, 1: 10}
     assert ends.rewind({}) == {}
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": group})
-    places = [TopicPartition(name, 0, 10), TopicPartition(name, 1, 6)]
-    consumer.commit(offsets=places, asynchronous=False)
-    consumer.close()
+    committed(kafka, group, name, {0: 10, 1: 6})
     async with story(postgres()) as told:
         await told.inbox.append([], [Position(name, 0, 4), Position(name, 1, 8)])
         recorded = await told.inbox.progress(name)
