@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import click
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
@@ -79,7 +79,12 @@ def read_dead_letters(settings: ServiceSettings, topics: list[str]) -> Iterator[
         }
     )
     with closing(consumer):
-        there = consumer.list_topics(timeout=10).topics
+        try:
+            there = consumer.list_topics(timeout=10).topics
+        except KafkaException as error:
+            raise click.ClickException(
+                f"Kafka does not answer at {settings.kafka} (PRESENCE_KAFKA)"
+            ) from error
         places = [
             TopicPartition(topic, partition, OFFSET_BEGINNING)
             for topic in topics

@@ -8,12 +8,12 @@ from typing import Any
 import click
 import orjson
 from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.admin import OffsetSpec
 from rich.console import Console
 from rich.table import Table
 
 from services.contracts.topics import CLASSIFIED, NOTIFICATIONS, PARTITIONS
-from services.runtime import kafka_settings, topic_administration
+from services.runtime import topic_administration
 from services.runtime.settings import ServiceSettings, load
 
 GROUPS = {"presence-classify": NOTIFICATIONS, "presence-alert": CLASSIFIED}
@@ -84,7 +84,7 @@ def _lags(admin: Any, group: str, topic: str) -> list[dict[str, Any]]:
 def lag(as_json: bool) -> None:
     """How far each consumer is behind, by partition."""
     settings = load(ServiceSettings)
-    with closing(KafkaAdminClient(**kafka_settings.admin_settings(settings))) as admin:
+    with closing(topic_administration.connect(settings)) as admin:
         rows = [row for group, topic in GROUPS.items() for row in _lags(admin, group, topic.name)]
     if as_json:
         click.echo(orjson.dumps({"lag": rows}))

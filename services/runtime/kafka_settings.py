@@ -54,6 +54,7 @@ def admin_settings(settings: ServiceSettings) -> dict[str, Any]:
     found: dict[str, Any] = {
         "bootstrap_servers": settings.kafka.split(","),
         "security_protocol": settings.kafka_security_protocol.upper(),
+        "bootstrap_timeout_ms": 10_000,
     }
     if settings.kafka_security_protocol.startswith("sasl"):
         password = settings.kafka_sasl_password

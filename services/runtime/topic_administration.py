@@ -23,6 +23,7 @@ LED_WITHIN = 60.0
 class TopicReason(StrEnum):
     """Why topics could not be made as registered."""
 
+    unavailable = "unavailable"
     no_leader = "no_leader"
 
 
@@ -57,14 +58,15 @@ def wanted_settings(topic: Topic) -> dict[str, str]:
     return found | topic.settings
 
 
-def _connect(settings: ServiceSettings) -> KafkaAdminClient:
+def connect(settings: ServiceSettings) -> KafkaAdminClient:
+    """kafka-python's admin client; close it. Raises Transient where Kafka does not answer in 10 s."""
     try:
         return KafkaAdminClient(
             **kafka_settings.admin_settings(settings), client_id="presence-admin"
         )
     except KafkaError as error:
-        raise WrongConfiguration(
-            f"Kafka does not answer at {settings.kafka} (PRESENCE_KAFKA): {error}"
+        raise Transient(
+            TopicReason.unavailable, f"Kafka does not answer at {settings.kafka} (PRESENCE_KAFKA)"
         ) from error
 
 
@@ -107,7 +109,7 @@ def _wait_until_led(admin: Any, names: list[str]) -> None:
 
 def status(settings: ServiceSettings, *, partitions: int = PARTITIONS) -> list[TopicState]:
     """Every registered topic beside what is on the cluster."""
-    with closing(_connect(settings)) as admin:
+    with closing(connect(settings)) as admin:
         counts = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
         there = _settings_on_cluster(admin, [t.name for t in TOPICS if t.name in counts])
     states = []
@@ -146,7 +148,7 @@ def apply(
         )
     changes = [state for state in before if not state.as_registered]
     by_name = {topic.name: topic for topic in TOPICS}
-    with closing(_connect(settings)) as admin:
+    with closing(connect(settings)) as admin:
         new = {
             state.name: {
                 "num_partitions": partitions,
