@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import psycopg
 from confluent_kafka import Message
 from prometheus_client import Counter
-from psycopg_pool import PoolTimeout
 
 from services.alert.domain import rota as rotas
 from services.alert.handlers import SERVICE
@@ -24,6 +22,7 @@ from services.alert.metrics import AlertMetrics
 from services.alert.store.announcements import Announcements
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
+from services.alert.store.folding import AWAY as DATABASE_AWAY
 from services.alert.store.folding import Folding
 from services.alert.store.inbox import Inbox, RawEvent
 from services.contracts.configuration import Configuration
@@ -36,7 +35,7 @@ from services.runtime.producer import Producer
 
 log = get_logger(__name__)
 
-AWAY = (psycopg.OperationalError, PoolTimeout, Transient)
+AWAY = (*DATABASE_AWAY, Transient)
 """What passes by itself: the database or Kafka is away."""
 
 

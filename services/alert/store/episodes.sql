@@ -48,14 +48,6 @@ from alert.items where thread = %(thread)s
 insert into alert.relabels (id, item_id, from_label, to_label, by, at, anchor, reason)
 values (%(id)s, %(item)s, %(from)s, %(to)s, %(by)s, %(at)s, %(anchor)s, %(reason)s)
 
--- name: items_held
--- Looks like spam or news but was written to us, and no person has said yet which it is.
-select i.* from alert.items i
-where i.held and not exists (select from alert.relabels r where r.item_id = i.item_id)
-  and not exists (select from alert.traces t
-                  where t.item_id = i.item_id and t.deleted_at is not null)
-order by i.stored_at limit %(limit)s
-
 -- name: figures_open
 select platform, case when shows = 'card' then state else shows end as state, count(*) as episodes,
        max(extract(epoch from alert.now() - opened_at)) as oldest

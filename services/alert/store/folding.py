@@ -32,6 +32,8 @@ from services.runtime.postgres import Pool
 
 log = get_logger(__name__)
 
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
+"""The database is away, or another transaction was in the way: no event's fault."""
 BATCH = 200
 """Events folded in one transaction: many enough to share statements, few enough to be quick."""
 
@@ -59,7 +61,7 @@ class Folding:
         async with self._pool.connection() as connection:
             try:
                 return await self._fold(connection, limit)
-            except psycopg.OperationalError:
+            except AWAY:
                 raise
             except Exception:
                 log.exception("a batch failed and is halved")
@@ -74,7 +76,7 @@ class Folding:
             size //= 2
             try:
                 done = await self._fold(connection, size)
-            except psycopg.OperationalError:
+            except AWAY:
                 raise
             except Exception:
                 log.info("still failing", events=size)
@@ -85,7 +87,7 @@ class Folding:
         try:
             done = await self._fold(connection, 1)
             events += done.events
-        except psycopg.OperationalError:
+        except AWAY:
             raise
         except Exception as error:
             await self._put_aside(connection, error)
