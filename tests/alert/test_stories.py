@@ -157,7 +157,8 @@ async def test_history_is_listed_and_neither_carded_nor_paged(postgres: FreshDat
         assert [row.state for row in await told.episodes.open()] == ["digest"]
         assert len(told.of(Purpose.told)) == 1
         await told.hear(notified("q2", at(59), root="q"), notified("q3", at(59.5), root="q"))
-        assert await told.sweep() == ["mia"] or len(told.posted()) >= 1
+        assert await told.sweep() == ["mia"]
+        assert len(told.posted()) == 1
 
 
 async def test_the_silent_seeding_of_a_source_shows_nothing(postgres: FreshDatabase) -> None:
@@ -408,19 +409,10 @@ async def test_an_edit_changes_the_card_and_reopens_nothing(postgres: FreshDatab
 
 
 async def test_a_poison_event_is_put_aside_and_its_neighbours_are_folded(
-    postgres: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+    postgres: FreshDatabase,
 ) -> None:
     async with story(postgres()) as told:
-        bad = notified("bad\x00", at(0), "zed")  # PostgreSQL keeps no NUL in an id
-        bad = bad.model_copy(
-            update={
-                "notification": bad.notification.model_copy(
-                    update={
-                        "author": bad.notification.author.model_copy(update={"id": "z\x00"}),
-                    }
-                )
-            }
-        )
+        bad = notified("bad", at(0), "z\x00")  # PostgreSQL keeps no NUL in an id
         events = [notified(f"q{n}", at(0), f"p{n}") for n in range(9)]
         await told.hear(*events[:4], bad, *events[4:])
         assert len(await told.states()) == 9
