@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import Producer
 
+from deploy.local.kafka import LocalKafka
 from services.cli.main import main, presence
 from services.contracts.topics import NOTIFICATIONS, TOPICS, Header
 from services.runtime.dead_letter_limit import is_tripped
@@ -17,6 +18,13 @@ from services.runtime.settings import ServiceSettings, load
 
 pytestmark = pytest.mark.integration
 Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Kafka of its own: what is put back here would surprise the readers of other tests."""
+    with LocalKafka(tmp_path_factory.mktemp("kafka-of-the-command-line"), port=None) as own:
+        yield own.bootstrap
 
 
 @pytest.fixture

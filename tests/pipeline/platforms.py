@@ -13,6 +13,7 @@ import orjson
 
 X_ACCOUNT, PAGE = "1000", "2000"
 X_CROWDS = ("1001", "1002", "1003")
+X_QUIET = "1004"
 """More accounts of the brand, each with another person on call: nobody is pinged more than five times."""
 X_SECRET, META_SECRET = "x-secret-of-the-pipeline", "meta-secret-of-the-pipeline"
 
@@ -38,7 +39,7 @@ class Payload:
 
 
 def _user(user_id: str) -> dict[str, Any]:
-    ours = user_id in (X_ACCOUNT, *X_CROWDS)
+    ours = user_id in (X_ACCOUNT, *X_CROWDS, X_QUIET)
     return {
         "id_str": user_id,
         "screen_name": "auroraair" if ours else f"person{user_id}",

@@ -10,6 +10,7 @@ import pytest
 
 from tests.pipeline.platforms import (
     X_ACCOUNT,
+    X_QUIET,
     Payload,
     comment,
     meta,
@@ -36,24 +37,24 @@ def just_now() -> datetime:
 def test_from_a_payload_to_a_card_a_click_an_answer_and_the_right_seconds(whole: Whole) -> None:
     person, question, answer = new_id(), new_id(), new_id()
     asked = just_now() - timedelta(seconds=90)
-    whole.send(
-        x(tweet(question, person, "@auroraair where is my suitcase? It's been 3 days!", asked))
-    )
+    text = "@auroraair where is my suitcase? It's been 3 days!"
+    whole.send(x(tweet(question, person, text, asked, account=X_QUIET), account=X_QUIET))
     card = whole.until(lambda: [c for e in whole.episodes(person) for c in whole.cards(e["id"])])[0]
     assert len(card["text"]) <= 90
     assert "suitcase" in card["text"], "a phone's lock screen shows their words"
     page = whole.until(lambda: [one for one in whole.pages() if "suitcase" in one["text"]])
     assert len(page) == 1
-    assert page[0]["channel"] == whole.workspace.direct_channel("U0MIA")
+    assert page[0]["channel"] == whole.workspace.direct_channel("U0ADA")
 
-    whole.press("claim", card)
-    claimed = whole.until(lambda: [e for e in whole.episodes(person) if e["claimed_by"] == "mia"])
+    whole.press("claim", card, "U0ADA")
+    claimed = whole.until(lambda: [e for e in whole.episodes(person) if e["claimed_by"] == "ada"])
     assert claimed[0]["state"] == "claimed"
-    whole.until(lambda: "Mia" in str(whole.cards(claimed[0]["id"])[0]["blocks"]))
+    whole.until(lambda: "Ada" in str(whole.cards(claimed[0]["id"])[0]["blocks"]))
 
     answered = asked + timedelta(seconds=75)
     text = f"@person{person} So sorry! Send us your reference and we find it."
-    whole.send(x(tweet(answer, X_ACCOUNT, text, answered, answers=(question, person))))
+    said = tweet(answer, X_QUIET, text, answered, answers=(question, person))
+    whole.send(x(said, account=X_QUIET))
     whole.until(lambda: whole.episodes(person)[0]["reason"])
     whole.settle()
     (episode,) = whole.episodes(person)
@@ -62,7 +63,7 @@ def test_from_a_payload_to_a_card_a_click_an_answer_and_the_right_seconds(whole:
     assert closed["ts"] == card["ts"], "the one live card, updated in place"
     assert "presence:claim" not in str(closed["blocks"])
     acts = whole.rows("select who, through, act from alert.audit where episode = %s", episode["id"])
-    assert {"who": "mia", "through": "slack", "act": "claim"} in acts
+    assert {"who": "ada", "through": "slack", "act": "claim"} in acts
 
 
 def test_forty_people_under_one_post_are_forty_episodes_and_an_answer_ends_one(
