@@ -261,6 +261,8 @@ class Reply(Contract):
     """By default 10 minutes after writing; an expired reply is refused, never sent late."""
     seen_until: str | None = None
     """The newest item the author had seen when sending."""
+    cancelled: bool | None = None
+    """A second record of the same reply takes it back, where sending has not begun."""
 
 
 class OutcomeState(StrEnum):

@@ -25,6 +25,7 @@ from services.contracts.base import StrEnum
 from services.contracts.events import Notification
 from services.contracts.topics import INTAKE_DLQ, NOTIFICATIONS, Header
 from services.ingest.breaker import Breaker
+from services.ingest.domain.address import Address, Heard, address_of
 from services.ingest.domain.outcome import Ignored, Parsed, Rejected, RejectReason
 from services.ingest.metrics import Metrics
 from services.ingest.store.event_store import Entry, EventStore, Original
@@ -143,7 +144,13 @@ class Collector:
             (work.original, [event_id for event_id in fresh if owners[event_id] is work])
             for work in group
         ]
-        new = await self._remember([(one, ids) for one, ids in entries if ids])
+        answerable = {
+            one.item_id: address_of(one)
+            for work in group
+            for one in work.notifications
+            if isinstance(one, Heard) and one.event_id in fresh
+        }
+        new = await self._remember([(one, ids) for one, ids in entries if ids], answerable)
         for work in group:
             mine = frozenset(event_id for event_id in new if owners[event_id] is work)
             work.succeed(self._account_for(work, mine, refused))
@@ -195,13 +202,15 @@ class Collector:
         self._database.succeeded()
         return known
 
-    async def _remember(self, entries: Sequence[Entry]) -> frozenset[str]:
+    async def _remember(
+        self, entries: Sequence[Entry], answerable: Mapping[str, Address]
+    ) -> frozenset[str]:
         """The ids that were new; all of them where the store does not say."""
         everything = frozenset(event_id for _, ids in entries for event_id in ids)
         if not everything or not self._database.allow():
             return everything
         try:
-            recorded = await self._store.record(entries)
+            recorded = await self._store.record(entries, list(answerable.values()))
         except Transient as error:
             self._store_failed("record", error)
             return everything

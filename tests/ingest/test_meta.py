@@ -99,8 +99,9 @@ def test_an_unsent_instagram_message_is_deleted() -> None:
 
 def test_one_unreadable_entry_does_not_lose_the_others() -> None:
     found = META.read_file("several_entries")
-    kinds = [type(one) for one in found]
-    assert kinds == [Notification, Notification, Rejected, Rejected, Rejected, Notification]
+    read = [isinstance(one, Notification) for one in found]
+    assert read == [True, True, False, False, False, True]
+    assert sum(isinstance(one, Rejected) for one in found) == 3
 
 
 def test_the_subscription_is_verified_by_its_token() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from services.contracts import identity
 from services.contracts.events import (
@@ -18,6 +19,7 @@ from services.contracts.events import (
     Origin,
 )
 from services.ingest.domain.accounts import OwnAccount, squeezed
+from services.ingest.domain.address import Details, Heard
 from services.ingest.domain.text import clean, is_web_link, web_links
 
 UNKNOWN_AUTHOR = "unknown"
@@ -70,6 +72,8 @@ class Item:
     happened_at: datetime | None = None
     """By a server's clock on our side of the sender; none: unknown."""
     claimed_at: datetime | None = None
+    address: Details | None = None
+    """What the platform's API needs to answer it; none: it cannot be answered."""
 
 
 def unknown_author(native_id: str) -> Author:
@@ -118,13 +122,15 @@ def notification(item: Item, account: OwnAccount, receipt: Receipt) -> Notificat
     """The event as it travels.
 
     Direction comes from account ids alone. A time ahead of receipt is clamped to it, a missing one is
-    the receipt. Raises ValueError where the facts make no event.
+    the receipt. An item that can be answered is Heard. Raises ValueError where the facts make no event.
     """
     item_id = identity.item_id(account.platform, account.id, item.native_id)
     outbound = item.author.id in account.own_ids if item.outbound is None else item.outbound
     addressed = item.addressed or bool(item.kinds & {Kind.direct, Kind.review})
     happened = item.happened_at or receipt.received_at
-    return Notification(
+    heard = item.address is not None and not outbound and item.action is not Action.deleted
+    kind = partial(Heard, address=item.address) if heard else Notification
+    return kind(
         event_id=_event_id(item, item_id),
         item_id=item_id,
         action=item.action,

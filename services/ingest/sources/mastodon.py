@@ -183,6 +183,11 @@ def _status_item(status: _Status, account: OwnAccount, kinds: set[Kind]) -> Item
         permalink=status.url,
         happened_at=status.created_at,
         claimed_at=status.created_at,
+        address={
+            "status": status.id,
+            "visibility": status.visibility,
+            "acct": status.account.handle or "",
+        },
     )
 
 

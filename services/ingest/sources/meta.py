@@ -106,6 +106,7 @@ def _comment(feed: payloads.Feed, action: Action, account: OwnAccount, at: datet
         media=feed.media(),
         permalink=feed.post.permalink if feed.post else None,
         happened_at=happened,
+        address={"comment": feed.comment_id},
     )
 
 
@@ -130,6 +131,7 @@ def _post(feed: payloads.Feed, action: Action, at: datetime | None, kinds: froze
         media=feed.media(),
         permalink=feed.post.permalink if feed.post else None,
         happened_at=happened,
+        address={"post": native_id},
     )
 
 
@@ -177,6 +179,7 @@ def _read_rating(value: Any, account: OwnAccount, at: datetime | None) -> Item |
         root=rating.story,
         text=rating.text if action is not Action.deleted else "",
         happened_at=rating.created_at or at,
+        address={"post": rating.story},
     )
 
 
@@ -194,6 +197,8 @@ def _read_instagram_comment(value: Any, account: OwnAccount, at: datetime | None
         addressed=True,
         text=comment.text,
         happened_at=at,
+        # Instagram's threads have one level: an answer to an answer goes under the first comment.
+        address={"comment": comment.id, "under": comment.parent_id or comment.id},
     )
 
 
@@ -207,6 +212,10 @@ def _read_instagram_mention(value: Any, account: OwnAccount, at: datetime | None
         kinds=frozenset({Kind.mention}),
         root=mention.media_id,
         happened_at=at,
+        address={
+            "mentioned_in": mention.media_id,
+            **({"mentioned_by": mention.comment_id} if mention.comment_id else {}),
+        },
     )
 
 
@@ -232,6 +241,7 @@ def _read_message(raw: Any, account: OwnAccount) -> Item | Ignored | Rejected:
         answers=event.recipient.id if outbound else None,
         private=True,
         happened_at=event.timestamp,
+        address={"person": event.sender.id},
     )
     if event.message is not None:
         return _message(item, event.message)

@@ -99,6 +99,7 @@ def _tweet(raw: Any, account: OwnAccount) -> Item:
         mentions=tuple(Mention(id=one.id, handle=one.handle) for one in mentions),
         permalink=_permalink(tweet.user, tweet.id),
         happened_at=tweet.timestamp or tweet.created_at,
+        address={"post": tweet.id} if tweet.reposted is None else None,
     )
 
 
@@ -162,6 +163,7 @@ def _direct(raw: Any, account: OwnAccount, users: Mapping[str, Any]) -> Item | R
         links=tuple(url.expanded or url.url or "" for url in create.data.entities.urls),
         media=(Media(kind=attached.type, url=attached.url),) if attached else (),
         happened_at=direct.created_at,
+        address={"participant": create.sender_id},
     )
 
 

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any, LiteralString, Protocol
 
 import psycopg
+from psycopg.types.json import Jsonb
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from services.contracts.base import StrEnum
+from services.ingest.domain.address import Address
 from services.runtime.errors import Permanent, Transient
 from services.runtime.postgres import Pool, load_queries, migrate
 
@@ -60,8 +62,13 @@ class EventStore(Protocol):
         """Those that were recorded before."""
         ...
 
-    async def record(self, entries: Sequence[Entry]) -> frozenset[str]:
-        """Remember what Kafka acknowledged; returns the ids that were new at this moment."""
+    async def record(
+        self, entries: Sequence[Entry], addresses: Sequence[Address] = ()
+    ) -> frozenset[str]:
+        """Remember what Kafka acknowledged; returns the ids that were new at this moment.
+
+        `addresses`: where answers to these items go; one an item, the newer one holds.
+        """
         ...
 
     async def cursor(self, feed: Feed) -> str | None:
@@ -121,7 +128,9 @@ class PostgresEventStore:
         rows = await self._rows("known", {"event_ids": list(event_ids)})
         return frozenset(row[0] for row in rows)
 
-    async def record(self, entries: Sequence[Entry]) -> frozenset[str]:
+    async def record(
+        self, entries: Sequence[Entry], addresses: Sequence[Address] = ()
+    ) -> frozenset[str]:
         """See EventStore. Ids go in order: two replicas with the same events cannot lock each other."""
         payloads = [(uuid.uuid4(), original) for original, _ in entries]
         seen = sorted(
@@ -139,6 +148,7 @@ class PostgresEventStore:
                 "received": [one.received_at for _, one in payloads],
                 "event_ids": [event_id for event_id, _ in seen],
                 "payload_ids": [payload_id for _, payload_id in seen],
+                "addresses": Jsonb([_row(one) for one in sorted(addresses, key=_item_id)]),
             },
             self._record_patience,
         )
@@ -158,7 +168,12 @@ class PostgresEventStore:
     async def forget(self, *, events: timedelta, payloads: timedelta) -> int:
         """See EventStore."""
         gone = 0
-        for name, age in (("forget_seen", events), ("forget_payloads", payloads)):
+        ages = (
+            ("forget_seen", events),
+            ("forget_payloads", payloads),
+            ("forget_addresses", payloads),
+        )
+        for name, age in ages:
             while True:
                 async with self._answering(30.0) as connection:
                     done = await connection.execute(self._queries[name], {"older_than": age})
@@ -166,6 +181,23 @@ class PostgresEventStore:
                 if done.rowcount == 0:
                     break
         return gone
+
+
+def _item_id(one: Address) -> str:
+    return one.item_id
+
+
+def _row(one: Address) -> dict[str, Any]:
+    return {
+        "item_id": one.item_id,
+        "platform": one.platform,
+        "account_id": one.account_id,
+        "root": one.root,
+        "counterpart_id": one.counterpart_id,
+        "private": one.private,
+        "said_at": one.said_at.isoformat(),
+        "details": dict(one.details),
+    }
 
 
 def _of(feed: Feed) -> dict[str, Any]:
@@ -178,6 +210,7 @@ class MemoryEventStore:
     def __init__(self) -> None:
         self.seen: set[str] = set()
         self.originals: list[Original] = []
+        self.addresses: dict[str, Address] = {}
         self.cursors: dict[Feed, tuple[str, int]] = {}
         self.broken = False
 
@@ -190,9 +223,12 @@ class MemoryEventStore:
         self._check()
         return frozenset(self.seen & set(event_ids))
 
-    async def record(self, entries: Sequence[Entry]) -> frozenset[str]:
+    async def record(
+        self, entries: Sequence[Entry], addresses: Sequence[Address] = ()
+    ) -> frozenset[str]:
         """See EventStore."""
         self._check()
+        self.addresses.update((one.item_id, one) for one in addresses)
         new = frozenset(event_id for _, ids in entries for event_id in ids) - self.seen
         self.seen |= new
         self.originals.extend(original for original, _ in entries)

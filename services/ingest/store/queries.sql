@@ -3,7 +3,7 @@
 select event_id from ingest.seen where event_id = any(%(event_ids)s);
 
 -- name: record
--- Keep originals, and the ids of what Kafka has acknowledged. Returns the ids that were new: of two
+-- Keep originals, where answers go, and the ids of what Kafka has acknowledged. Returns the ids that were new: of two
 -- replicas with the same event at the same moment one is told so, the other is not.
 with payload as (
     insert into ingest.payloads (id, source, content_type, body, received_at)
@@ -11,6 +11,15 @@ with payload as (
         %(ids)s::uuid[], %(sources)s::text[], %(content_types)s::text[], %(bodies)s::bytea[],
         %(received)s::timestamptz[]
     )
+), address as (
+    insert into ingest.addresses
+        (item_id, platform, account_id, root, counterpart_id, private, said_at, details)
+    select * from jsonb_to_recordset(%(addresses)s) as one (
+        item_id text, platform text, account_id text, root text, counterpart_id text, private boolean,
+        said_at timestamptz, details jsonb
+    )
+    on conflict (item_id) do update
+    set root = excluded.root, details = excluded.details, kept_at = clock_timestamp()
 )
 insert into ingest.seen (event_id, payload_id)
 select * from unnest(%(event_ids)s::text[], %(payload_ids)s::uuid[])
@@ -41,4 +50,10 @@ delete from ingest.seen where event_id in (
 delete from ingest.payloads where id in (
     select id from ingest.payloads
     where received_at < clock_timestamp() - %(older_than)s::interval limit 1000
+);
+
+-- name: forget_addresses
+delete from ingest.addresses where item_id in (
+    select item_id from ingest.addresses
+    where kept_at < clock_timestamp() - %(older_than)s::interval limit 5000
 );
