@@ -22,7 +22,7 @@ from services.runtime import kafka_settings
 from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
 from services.runtime.consumption import Consumption, LineStopped
-from services.runtime.logs import get_logger
+from services.runtime.logs import KAFKA_LOGGER, get_logger
 from services.runtime.producer import KafkaProducer
 from services.runtime.settings import ServiceSettings
 
@@ -59,7 +59,7 @@ def create_broker(
         ack_policy=AckPolicy.NACK_ON_ERROR,
         graceful_timeout=6.0,
         # Its own logger says every message, twice, in a form of its own.
-        logger=logging.getLogger("faststream"),
+        logger=logging.getLogger(KAFKA_LOGGER),
         apply_types=False,
         middlewares=(KafkaPrometheusMiddleware(registry=registry, app_name=f"presence-{service}"),),
         config=cast("ConfluentConfig", native),

@@ -10,12 +10,21 @@ import structlog
 
 LogFormat = Literal["console", "json"]
 
+KAFKA_LOGGER = "presence.kafka"
+"""For librdkafka and FastStream, which would write to standard error in forms of their own."""
 
-class _NotTheConsumersSettings(logging.Filter):
-    """librdkafka warns when a producer is given a consumer's setting; FastStream gives both to both."""
+
+_KNOWN = ("CONFWARN", "Auto create topics is disabled")
+"""What our libraries say at every start about what we have chosen: FastStream gives the consumer's settings
+to its producer too, and topics are never made automatically."""
+
+
+class _SaidAtEveryStart(logging.Filter):
+    """Drops the warnings that would teach people not to read warnings."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "CONFWARN" not in record.getMessage()
+        message = record.getMessage()
+        return not any(known in message for known in _KNOWN)
 
 
 def configure(log_format: LogFormat, service: str, level: str = "INFO") -> None:
@@ -40,7 +49,7 @@ def configure(log_format: LogFormat, service: str, level: str = "INFO") -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_NotTheConsumersSettings())
+    handler.addFilter(_SaidAtEveryStart())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -60,6 +69,7 @@ def configure(log_format: LogFormat, service: str, level: str = "INFO") -> None:
         "faststream",
     ):
         logging.getLogger(quiet).setLevel(logging.WARNING)
+    logging.getLogger(KAFKA_LOGGER).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 import confluent_kafka
 
 from services.runtime.errors import Permanent, Transient
-from services.runtime.logs import get_logger
+from services.runtime.logs import KAFKA_LOGGER, get_logger
 
 log = get_logger(__name__)
 
@@ -110,7 +111,9 @@ class KafkaProducer:
 
     def start(self) -> None:
         """Make the client and its polling thread. Connects in the background."""
-        self._client = confluent_kafka.Producer(self._settings)
+        self._client = confluent_kafka.Producer(
+            self._settings, logger=logging.getLogger(KAFKA_LOGGER)
+        )
         self._stopping.clear()
         self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
         self._thread.start()
@@ -152,7 +155,9 @@ class KafkaProducer:
     def _replace(self, broken: confluent_kafka.Producer) -> None:
         if self._client is broken:
             log.error("the producer met a fatal error and is made anew")
-            self._client = confluent_kafka.Producer(self._settings)
+            self._client = confluent_kafka.Producer(
+                self._settings, logger=logging.getLogger(KAFKA_LOGGER)
+            )
 
     async def close(self, timeout: float = 5.0) -> None:
         """Deliver what is queued (at most `timeout` seconds) and stop."""

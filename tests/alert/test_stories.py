@@ -282,6 +282,22 @@ async def test_a_person_gets_at_most_five_pings_in_ten_minutes(postgres: FreshDa
         )
 
 
+async def test_sensitive_pings_neither_stop_at_five_nor_use_the_allowance_up(
+    postgres: FreshDatabase,
+) -> None:
+    one_person = configuration(
+        PRESENCE.replace(
+            '{at: "0%", targets: [{person: lea}]}', '{at: "0%", targets: [{person: mia}]}'
+        )
+    )
+    async with story(postgres(), one_person) as told:
+        hurt = verdict(sensitive=frozenset({Sensitive.self_harm}))
+        await told.hear(*(notified(f"s{n}", at(0), f"s{n}", judged=hurt) for n in range(7)))
+        assert await told.sweep() == ["mia"] * 7
+        await told.hear(*(notified(f"q{n}", at(0), f"p{n}") for n in range(6)))
+        assert await told.sweep() == ["mia"] * 5
+
+
 async def test_relabelled_as_a_conversation_it_pages_at_once_from_its_source_time(
     postgres: FreshDatabase,
 ) -> None:

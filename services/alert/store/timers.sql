@@ -22,10 +22,12 @@ select * from alert.episodes where id = %(id)s
 select person, max(at) as at from alert.paged where episode = %(episode)s group by person
 
 -- name: pings_of
--- Each person's pings of late, over all episodes.
-select person, count(*) as pings from alert.paged
-where person = any(%(people)s) and at > alert.now() - make_interval(secs => %(seconds)s)
-group by person
+-- Each person's pings of late, over all episodes but sensitive ones: those never use the allowance up.
+select p.person, count(*) as pings from alert.paged p
+join alert.episodes e on e.id = p.episode
+where p.person = any(%(people)s) and p.at > alert.now() - make_interval(secs => %(seconds)s)
+  and cardinality(e.sensitive) = 0
+group by p.person
 
 -- name: paged_add
 insert into alert.paged (episode, person, step, at) values (%(episode)s, %(person)s, %(step)s, %(at)s)
