@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+
 from pydantic import SecretStr
 
 from services.contracts.configuration import Configuration
-from services.contracts.topics import INTAKE_DLQ, NOTICES, NOTIFICATIONS
+from services.contracts.events import Notice
+from services.contracts.topics import (
+    INTAKE_DLQ,
+    NOTICES,
+    NOTIFICATIONS,
+    OUTCOMES,
+    REPLIES,
+    topic_named,
+)
 from services.ingest.collector import Collector
 from services.ingest.intake import Intake
 from services.ingest.listener import Listener
 from services.ingest.metrics import Metrics
 from services.ingest.replay_mark import key_of
 from services.ingest.sources.registry import PULLED, build_pulled, build_sources, source_labels
+from services.ingest.speaking.desk import SOURCE, Desk
+from services.ingest.speaking.handlers import ReplyHandler
+from services.ingest.speaking.registry import build_speakers
 from services.ingest.store.event_store import PostgresEventStore
+from services.ingest.store.reply_store import PostgresReplyStore
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
 from services.runtime.asgi import App, Router
-from services.runtime.broker import create_producer, wait_until
+from services.runtime.broker import create_broker, create_producer, subscribe_batch, wait_until
 from services.runtime.clock import SystemClock
+from services.runtime.consumption import Consumption
+from services.runtime.dead_letter_limit import DeadLetterGuard, is_tripped
 from services.runtime.errors import Transient
 from services.runtime.health import Health, TopicsCheck
 from services.runtime.metrics import create_registry, metrics_app
 from services.runtime.postgres import answers, create_pool
 from services.runtime.process import Workers, run
+from services.runtime.producer import KafkaProducer, Record
 from services.runtime.settings import ServiceSettings, load, secret
 
 log = logs.get_logger(__name__)
 
 FORGET_EVERY = 3600.0
+GROUP = "presence-ingest"
+LOOK_FOR_A_RESUME = 3.0
+"""Seconds between looks at presence.notices while the line of replies is stopped."""
 
 
 class IngestSettings(ServiceSettings):
@@ -55,7 +76,7 @@ class Ingest:
         registry = create_registry()
         metrics = Metrics(registry)
         sources = build_sources(configuration, secret, settings.link_secret)
-        metrics.initialise({*sources, *PULLED}, source_labels(configuration))
+        metrics.initialise({*sources, *PULLED, SOURCE}, source_labels(configuration))
         self._pool = create_pool(self._url, name="ingest")
         self._store = PostgresEventStore(self._pool)
         self._producer = create_producer(settings, service="ingest")
@@ -74,16 +95,51 @@ class Ingest:
             Listener(source, collector, self._store, self._producer, metrics, self._clock)
             for source in build_pulled(configuration, secret, self._clock)
         ]
+        self._replies = PostgresReplyStore(self._pool)
+        self._desk = Desk(
+            build_speakers(configuration, secret, self._clock),
+            self._replies,
+            collector,
+            self._producer,
+            metrics,
+            self._clock,
+        )
+        self._settings = settings
+        self._consumption = Consumption()
+        self._broker = create_broker(
+            settings, service=self.name, registry=registry, consumption=self._consumption
+        )
+        guard = DeadLetterGuard(
+            service=self.name,
+            topic=REPLIES,
+            consumption=self._consumption,
+            announce=partial(_announce, self._producer),
+        )
+        subscribe_batch(
+            self._broker,
+            REPLIES,
+            ReplyHandler(
+                self._replies, self._producer, metrics, guard, self._clock, self._desk.wake
+            ),
+            group=GROUP,
+            consumption=self._consumption,
+            clock=self._clock,
+        )
         router = Router(lifespan=_no_lifespan)
         router.route("/webhooks/", intake)
         router.route("/health/live", self.health.live)
         router.route("/health/ready", self.health.ready)
         router.route("/metrics", metrics_app(registry, self.health))
         self.app: App = router
-        self._topics = TopicsCheck(settings, (NOTIFICATIONS, NOTICES, INTAKE_DLQ), self._clock)
+        self._topics = TopicsCheck(
+            settings,
+            (NOTIFICATIONS, NOTICES, INTAKE_DLQ, REPLIES, topic_named(REPLIES.dlq), OUTCOMES),
+            self._clock,
+        )
         self.health.add("kafka", self._topics)
         self.health.add("postgres", self._database_problem)
         self.health.add("intake", self._intake_problem)
+        self.health.add("replies", self._replies_problem)
 
     async def start(self) -> None:
         """Producing begins at once: intake does not wait for PostgreSQL, migrations do."""
@@ -95,9 +151,17 @@ class Ingest:
         self.workers.start("forget", self._forget())
         for listener in self._listeners:
             self.workers.start("listener", listener.run())
+        self.workers.start("desk", self._desk.run())
+        if await asyncio.to_thread(is_tripped, self._settings, self.name):
+            self._consumption.stop_line(
+                "replies are stopped by the dead-letter limit: `presence dlq resume ingest`"
+            )
+        await self._broker.start()
+        self.workers.start("resume", self._watch_for_a_resume())
 
     async def stop(self) -> None:
         """Deliver what is queued and close."""
+        await self._broker.stop()
         await self._producer.close()
         await self._pool.close()
 
@@ -114,6 +178,18 @@ class Ingest:
         """For a moment only: out of rotation nothing would come that could prove Kafka back."""
         return "Kafka did not acknowledge a moment ago" if self._collector.kafka.refusing else None
 
+    async def _replies_problem(self) -> str | None:
+        return self._consumption.problem()
+
+    async def _watch_for_a_resume(self) -> None:
+        while True:
+            await self._clock.sleep(LOOK_FOR_A_RESUME)
+            if self._consumption.stopped is None:
+                continue
+            if not await asyncio.to_thread(is_tripped, self._settings, self.name):
+                log.info("resumed by a person: one record is probed first")
+                self._consumption.resume_line()
+
     async def _forget(self) -> None:
         """Drop what is older than the retention, every hour."""
         while True:
@@ -121,10 +197,15 @@ class Ingest:
                 gone = await self._store.forget(
                     events=self._retention.event_ids, payloads=self._retention.payloads
                 )
+                gone += await self._replies.forget(self._retention.event_ids)
                 log.info("forgot what is past its retention", rows=gone)
             except Transient as error:
                 log.warning("could not forget; tried again in an hour", says=str(error))
             await self._clock.sleep(FORGET_EVERY)
+
+
+async def _announce(producer: KafkaProducer, notice: Notice) -> None:
+    await producer.publish([Record(NOTICES.name, notice.key, notice.to_bytes())])
 
 
 async def _no_lifespan(*_: object) -> None:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from services.contracts.events import Direction, Kind, Notification, Origin
 from services.contracts.topics import INTAKE_DLQ
 from services.ingest.domain.outcome import IgnoreReason, RejectReason
+from services.ingest.domain.replying import RefusalCause
 from services.ingest.sources.source import RefusalReason
 from services.runtime.metrics import dead_letters_counter
 
@@ -90,6 +91,27 @@ class Metrics:
             ["call"],
             registry=registry,
         )
+        self.replies = Counter(
+            "presence_replies_total",
+            "What became of replies; cause: why one was refused.",
+            ["state", "cause"],
+            registry=registry,
+        )
+        self.reply_seconds = Histogram(
+            "presence_reply_seconds",
+            "From a person's pressing send to the platform's confirmation.",
+            buckets=(0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600),
+            registry=registry,
+        )
+        self.replies_waiting = Gauge(
+            "presence_replies_waiting",
+            "Replies that are neither posted nor refused, nor given to a person as unknown.",
+            registry=registry,
+        )
+        for state in ("posted", "rate_limited", "unknown"):
+            self.replies.labels(state, "")
+        for cause in RefusalCause:
+            self.replies.labels("refused", cause.value)
         self.dead_letters = dead_letters_counter(registry)
         for reason in RejectReason:
             self.dead_letters.labels(INTAKE_DLQ.name, reason.value)

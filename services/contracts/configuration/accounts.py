@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, HttpUrl
+from pydantic import Field, HttpUrl, model_validator
 
 from services.contracts.base import StrEnum
 from services.contracts.configuration.values import Duration, Id, SecretName, Section, Zone
@@ -45,6 +45,21 @@ class XSettings(Section):
 
     consumer_secret: SecretName = "PRESENCE_X_CONSUMER_SECRET"
     """Environment variable with the app's consumer secret (signatures and CRC)."""
+    access_token: SecretName | None = None
+    """Environment variable with a token that may write for this account; none: it is only listened to."""
+    access_token_secret: SecretName | None = None
+    """Environment variable with the token's secret (OAuth 1.0a, whose tokens last). None: the token is
+    an OAuth 2.0 user token, which X lets expire after two hours."""
+    consumer_key: SecretName | None = None
+    """Environment variable with the app's consumer key, for OAuth 1.0a."""
+    api_url: HttpUrl = HttpUrl("https://api.x.com")
+    """Where answers are posted."""
+
+    @model_validator(mode="after")
+    def _signs_completely(self) -> XSettings:
+        if self.access_token_secret and not (self.access_token and self.consumer_key):
+            raise ValueError("access_token_secret goes with access_token and consumer_key")
+        return self
 
 
 class XAccount(_Account):
@@ -61,6 +76,10 @@ class MetaSettings(Section):
     """Environment variable with the app secret (signatures)."""
     verify_token: SecretName = "PRESENCE_META_VERIFY_TOKEN"
     """Environment variable with the verify token that was typed into Meta's dashboard."""
+    access_token: SecretName | None = None
+    """Environment variable with a token of this page or account; none: it is only listened to."""
+    api_url: HttpUrl = HttpUrl("https://graph.facebook.com/v23.0")
+    """The Graph API, with its version: where answers are posted."""
 
 
 class FacebookAccount(_Account):
@@ -83,7 +102,8 @@ class MastodonSettings(Section):
     url: HttpUrl
     """The server, like https://mastodon.social"""
     access_token: SecretName = "PRESENCE_MASTODON_ACCESS_TOKEN"
-    """Environment variable with a token that may read notifications, statuses and accounts."""
+    """Environment variable with a token that may read notifications, statuses and accounts; and write
+    statuses, where Presence is to answer."""
     backfill_limit: int = Field(2_000, ge=1)
     """At most so many notifications are read after a gap; what is beyond is counted and told."""
 

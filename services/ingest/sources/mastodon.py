@@ -248,6 +248,14 @@ def _read_own(payload: Any, account: OwnAccount) -> Item | Ignored:
     return _status_item(status, account, {Kind.reply if status.in_reply_to_id else Kind.post})
 
 
+def posted_status(payload: Any, account: OwnAccount) -> Item:
+    """The server's answer to a post of ours. Raises ValueError where it is none."""
+    found = _read_own(payload, account)
+    if isinstance(found, Ignored):
+        raise Unreadable("a status of another account")
+    return found
+
+
 def _read_edit(payload: Any, account: OwnAccount) -> Item | Ignored:
     status = _Status.model_validate(payload)
     ours = status.account.id in account.own_ids

@@ -6,7 +6,7 @@ whether it was sent. The driver (`desk.py`) decides what to do with each, and wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -14,53 +14,19 @@ from services.contracts.base import StrEnum
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.address import Address
 from services.ingest.domain.item import Item
+from services.ingest.domain.replying import Certainty, Draft, Refusal, RefusalCause
 from services.runtime.errors import PresenceError
 
-
-class Certainty(StrEnum):
-    """What tells whether an answer went out when its confirmation was lost."""
-
-    by_key = "by_key"
-    """The same idempotency key posts once: posting again is safe, for as long as keys are kept."""
-    by_reading = "by_reading"
-    """A read that sees every earlier post tells: look first, post again only where it is not there."""
-    none = "none"
-    """Nothing does: after a lost confirmation a person decides."""
-
-
-class RefusalCause(StrEnum):
-    """Why an answer is not sent. Bounded: a metric label."""
-
-    too_long = "too_long"
-    visibility = "visibility"
-    """Private was asked where the platform can't, or public where only private is possible."""
-    window_closed = "window_closed"
-    """The platform takes answers only for some time after the person's last message."""
-    expired = "expired"
-    """Past `expires_at`."""
-    cancelled = "cancelled"
-    no_address = "no_address"
-    """We do not know the item, or keep it no longer."""
-    no_speaker = "no_speaker"
-    """The account's platform can only be listened to, or its credential is not configured."""
-    platform = "platform"
-    """The platform said no."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Not sent, and why, in words for the person who wrote it."""
-
-    cause: RefusalCause
-    says: str
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a person wrote and pressed send on."""
-
-    text: str = field(repr=False)
-    private: bool
+__all__ = [
+    "Ambiguous",
+    "Certainty",
+    "Draft",
+    "Posted",
+    "Refusal",
+    "RefusalCause",
+    "SpeakReason",
+    "Speaker",
+]
 
 
 @dataclass(frozen=True, slots=True)

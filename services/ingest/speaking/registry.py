@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from services.contracts.configuration import Account, Configuration
 from services.ingest.domain.accounts import OwnAccount, own_accounts
+from services.ingest.speaking import mastodon, meta, x
 from services.ingest.speaking.port import Speaker
 from services.runtime.clock import Clock
 
@@ -15,7 +16,12 @@ Secrets = Callable[[str], SecretStr]
 Builder = Callable[[Account, OwnAccount, Secrets, Clock], Speaker | None]
 """A speaker for an account of its platform; None where no credential for writing is configured."""
 
-BUILDERS: Mapping[str, Builder] = {}
+BUILDERS: Mapping[str, Builder] = {
+    "x": x.build,
+    "facebook": meta.build,
+    "instagram": meta.build,
+    "mastodon": mastodon.build,
+}
 """By platform."""
 
 

@@ -1,0 +1,156 @@
+"""Answering on X: posts and direct messages. X has no idempotency key and its reads lag: at most once."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+from urllib.parse import quote
+
+import httpx
+from oauthlib.oauth1 import Client
+from pydantic import SecretStr
+from twitter_text import parse_tweet
+
+from services.contracts.configuration import Account, XAccount
+from services.contracts.events import Author, Kind
+from services.ingest.domain.accounts import OwnAccount
+from services.ingest.domain.address import Address
+from services.ingest.domain.item import Item
+from services.ingest.domain.native import instant
+from services.ingest.domain.replying import Certainty, Draft, Refusal, RefusalCause
+from services.ingest.speaking.http import TIMEOUT, Api, seconds
+from services.ingest.speaking.port import Ambiguous, Posted, SpeakReason
+from services.runtime.clock import Clock
+from services.runtime.errors import Permanent
+
+DIRECT_LIMIT = 10_000
+POST_LIMIT = 280
+
+
+class OAuth1(httpx.Auth):
+    """OAuth 1.0a, whose tokens do not expire. A JSON body is no part of the signature."""
+
+    def __init__(self, key: str, secret: str, token: str, token_secret: str) -> None:
+        self._client = Client(key, secret, token, token_secret)
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """See httpx.Auth."""
+        _, headers, _ = self._client.sign(
+            str(request.url), cast("Literal['GET', 'POST']", request.method)
+        )
+        request.headers["authorization"] = headers["Authorization"]
+        yield request
+
+
+class XSpeaker:
+    """One account's mouth on X."""
+
+    certainty = Certainty.none
+    key_lifetime = timedelta(0)
+
+    def __init__(self, account: OwnAccount, url: str, auth: httpx.Auth, clock: Clock) -> None:
+        self.account = account
+        self._clock = clock
+        client = httpx.AsyncClient(base_url=url.rstrip("/"), auth=auth, timeout=TIMEOUT)
+        self._api = Api(client, _words, self._retry_after)
+
+    async def prepare(self) -> None:
+        """X's limits are the same for everybody that the API posts for."""
+
+    def check(self, draft: Draft, address: Address, now: datetime) -> Refusal | None:
+        """280 weighted characters in public, 10,000 in a direct message."""
+        if "participant" in address.details and not draft.private:
+            says = "a direct message can only be answered in private"
+            return Refusal(RefusalCause.visibility, says)
+        if draft.private:
+            if _participant(address) is None:
+                says = "X did not say who wrote it: it can only be answered in public"
+                return Refusal(RefusalCause.visibility, says)
+            length, limit = len(draft.text), DIRECT_LIMIT
+        else:
+            length, limit = parse_tweet(draft.text).weightedLength, POST_LIMIT
+        if length > limit:
+            return Refusal(RefusalCause.too_long, f"{length} of {limit} characters, as X counts")
+        return None
+
+    async def post(self, draft: Draft, address: Address, key: str) -> Posted:
+        """See Speaker; X takes no key."""
+        if draft.private:
+            participant = quote(_participant(address) or "", safe="")
+            path = f"/2/dm_conversations/with/{participant}/messages"
+            told = await self._api.write(path, json={"text": draft.text})
+            return self._posted(told, "dm_event_id", Kind.direct, draft, None)
+        answered = address.details["post"]
+        body = {"text": draft.text, "reply": {"in_reply_to_tweet_id": answered}}
+        told = await self._api.write("/2/tweets", json=body)
+        return self._posted(told, "id", Kind.reply, draft, answered)
+
+    def _posted(
+        self, told: Any, name: str, kind: Kind, draft: Draft, answered: str | None
+    ) -> Posted:
+        found = told.get("data") if isinstance(told, dict) else None
+        native_id = found.get(name) if isinstance(found, dict) else None
+        if not isinstance(native_id, str) or not native_id:
+            raise Ambiguous(SpeakReason.unexpected, f"an answer without {name}")
+        direct = kind is Kind.direct
+        return Posted(
+            Item(
+                native_id=native_id,
+                author=Author(id=self.account.native_id),
+                kinds=frozenset({kind}),
+                in_reply_to=answered,
+                private=direct,
+                text=draft.text,
+                permalink=None if direct else f"https://x.com/i/status/{native_id}",
+                happened_at=self._clock.now(),
+            )
+        )
+
+    async def find(self, draft: Draft, address: Address, since: datetime) -> Posted | None:
+        """X's reads lag behind its writes: they tell nothing."""
+        raise Permanent(SpeakReason.unexpected, "X can't be asked")
+
+    async def close(self) -> None:
+        """See Speaker."""
+        await self._api.http.aclose()
+
+    def _retry_after(self, response: httpx.Response) -> float:
+        reset = instant(response.headers.get("x-rate-limit-reset"))
+        until = (reset - self._clock.now()).total_seconds() if reset else 60.0
+        return seconds(response.headers, max(until, 1.0))
+
+
+def _participant(address: Address) -> str | None:
+    return address.details.get("participant") or address.counterpart_id
+
+
+def _words(told: Any) -> str:
+    """`detail` of a problem document, or the first of the older `errors`."""
+    if "detail" in told:
+        return str(told["detail"])
+    return str(told["errors"][0]["message"])
+
+
+class _Bearer(httpx.Auth):
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["authorization"] = f"Bearer {self._token.get_secret_value()}"
+        yield request
+
+
+def build(account: Account, own: OwnAccount, secrets: Any, clock: Clock) -> XSpeaker | None:
+    """None where no access token is configured."""
+    if not isinstance(account, XAccount) or account.settings.access_token is None:
+        return None
+    settings = account.settings
+    token: SecretStr = secrets(settings.access_token)
+    auth: httpx.Auth = _Bearer(token)
+    if settings.access_token_secret and settings.consumer_key:
+        names = (settings.consumer_key, settings.consumer_secret)
+        key, secret = (secrets(name).get_secret_value() for name in names)
+        token_secret = secrets(settings.access_token_secret).get_secret_value()
+        auth = OAuth1(key, secret, token.get_secret_value(), token_secret)
+    return XSpeaker(own, str(settings.api_url), auth, clock)
