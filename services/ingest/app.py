@@ -13,6 +13,8 @@ from services.ingest.metrics import Metrics
 from services.ingest.replay_mark import key_of
 from services.ingest.sources.registry import PULLED, build_pulled, build_sources, source_labels
 from services.ingest.store.event_store import PostgresEventStore
+from services.ingest.store.leases import PostgresLeases
+from services.ingest.tenure import replica
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
 from services.runtime.asgi import App, Router
@@ -70,8 +72,18 @@ class Ingest:
             tolerance=configuration.ingest.signature_age,
             replay_key=key_of(link_secret.get_secret_value().encode()) if link_secret else None,
         )
+        leases, holder = PostgresLeases(self._pool), replica()
         self._listeners = [
-            Listener(source, collector, self._store, self._producer, metrics, self._clock)
+            Listener(
+                source,
+                collector,
+                self._store,
+                self._producer,
+                metrics,
+                self._clock,
+                leases=leases,
+                holder=holder,
+            )
             for source in build_pulled(configuration, secret, self._clock)
         ]
         router = Router(lifespan=_no_lifespan)

@@ -78,6 +78,12 @@ class Metrics:
             ["source", "account"],
             registry=registry,
         )
+        self.source_leased = Gauge(
+            "presence_source_leased",
+            "1 on the replica that listens to the account.",
+            ["source", "account"],
+            registry=registry,
+        )
         self.gap = Gauge(
             "presence_source_gap_seconds",
             "Length of the last time that a pulled source was not connected.",
