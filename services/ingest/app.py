@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import SecretStr
 
 from services.contracts.configuration import Configuration
+from services.contracts.configuration import Ingest as IngestConfiguration
 from services.contracts.topics import INTAKE_DLQ, NOTICES, NOTIFICATIONS
 from services.ingest.collector import Collector
-from services.ingest.intake import Intake
+from services.ingest.domain.rate import Rate
+from services.ingest.intake import Intake, Limit
 from services.ingest.listener import Listener
 from services.ingest.metrics import Metrics
 from services.ingest.replay_mark import key_of
 from services.ingest.sources.registry import PULLED, build_pulled, build_sources, source_labels
+from services.ingest.spooling import Spooling
 from services.ingest.store.event_store import PostgresEventStore
 from services.ingest.store.leases import PostgresLeases
+from services.ingest.store.spool import Spool
 from services.ingest.tenure import replica
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
@@ -63,13 +69,22 @@ class Ingest:
         self._producer = create_producer(settings, service="ingest")
         self._collector = collector = Collector(self._producer, self._store, metrics, self._clock)
         link_secret = settings.link_secret
+        ours = configuration.ingest
+        self._spool = Spool(Path(ours.spool.path), ours.spool.max_bytes)
+        self._spooling = (
+            Spooling(self._spool, ours.spool.sources, collector, metrics, self._clock)
+            if ours.spool.sources
+            else None
+        )
         intake = Intake(
             sources,
             collector,
             metrics,
             self._clock,
-            body_limit=configuration.ingest.body_limit,
-            tolerance=configuration.ingest.signature_age,
+            body_limit=ours.body_limit,
+            tolerance=ours.signature_age,
+            limits=_limits(ours),
+            spooling=self._spooling,
             replay_key=key_of(link_secret.get_secret_value().encode()) if link_secret else None,
         )
         leases, holder = PostgresLeases(self._pool), replica()
@@ -100,6 +115,9 @@ class Ingest:
     async def start(self) -> None:
         """Producing begins at once: intake does not wait for PostgreSQL, migrations do."""
         self._producer.start()
+        if self._spooling is not None:
+            self._spool.open()
+            self.workers.start("spool", self._spooling.run())
         await wait_until(self._database_answers, clock=self._clock, says="PostgreSQL")
         await self._pool.open()
         await self._store.migrate()
@@ -110,6 +128,7 @@ class Ingest:
 
     async def stop(self) -> None:
         """Deliver what is queued and close."""
+        await self._spool.close()
         await self._producer.close()
         await self._pool.close()
 
@@ -137,6 +156,15 @@ class Ingest:
             except Transient as error:
                 log.warning("could not forget; tried again in an hour", says=str(error))
             await self._clock.sleep(FORGET_EVERY)
+
+
+def _limits(ours: IngestConfiguration) -> dict[str, Limit]:
+    return {
+        one.source: Limit(
+            one.body or ours.body_limit, Rate(one.rate, one.burst) if one.rate else None
+        )
+        for one in ours.limits
+    }
 
 
 async def _no_lifespan(*_: object) -> None:

@@ -59,6 +59,15 @@ class Metrics:
             ["source", "status"],
             registry=registry,
         )
+        self.spooled = Counter(
+            "presence_intake_spooled_total",
+            "Payloads that were put on disk because Kafka did not take them.",
+            ["source"],
+            registry=registry,
+        )
+        self.spool_bytes = Gauge(
+            "presence_intake_spool_bytes", "What waits on disk for Kafka.", registry=registry
+        )
         self.seconds = Histogram(
             "presence_intake_seconds",
             "From the request's body to its answer, Kafka's acknowledgement included.",
