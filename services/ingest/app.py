@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from services.contracts.configuration import Configuration
+from services.contracts.configuration import Ingest as IngestConfiguration
 from services.contracts.events import Notice
 from services.contracts.topics import (
     INTAKE_DLQ,
@@ -18,7 +20,8 @@ from services.contracts.topics import (
     topic_named,
 )
 from services.ingest.collector import Collector
-from services.ingest.intake import Intake
+from services.ingest.domain.rate import Rate
+from services.ingest.intake import Intake, Limit
 from services.ingest.listener import Listener
 from services.ingest.metrics import Metrics
 from services.ingest.replay_mark import key_of
@@ -26,8 +29,12 @@ from services.ingest.sources.registry import PULLED, build_pulled, build_sources
 from services.ingest.speaking.desk import SOURCE, Desk
 from services.ingest.speaking.handlers import ReplyHandler
 from services.ingest.speaking.registry import build_speakers
+from services.ingest.spooling import Spooling
 from services.ingest.store.event_store import PostgresEventStore
+from services.ingest.store.leases import PostgresLeases
 from services.ingest.store.reply_store import PostgresReplyStore
+from services.ingest.store.spool import Spool
+from services.ingest.tenure import replica
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
 from services.runtime.asgi import App, Router
@@ -37,7 +44,7 @@ from services.runtime.consumption import Consumption
 from services.runtime.dead_letter_limit import DeadLetterGuard, is_tripped
 from services.runtime.errors import Transient
 from services.runtime.health import Health, TopicsCheck
-from services.runtime.metrics import create_registry, metrics_app
+from services.runtime.metrics import create_registry, metrics_app, observe_lag
 from services.runtime.postgres import answers, create_pool
 from services.runtime.process import Workers, run
 from services.runtime.producer import KafkaProducer, Record
@@ -82,17 +89,36 @@ class Ingest:
         self._producer = create_producer(settings, service="ingest")
         self._collector = collector = Collector(self._producer, self._store, metrics, self._clock)
         link_secret = settings.link_secret
+        ours = configuration.ingest
+        self._spool = Spool(Path(ours.spool.path), ours.spool.max_bytes)
+        self._spooling = (
+            Spooling(self._spool, ours.spool.sources, collector, metrics, self._clock)
+            if ours.spool.sources
+            else None
+        )
         intake = Intake(
             sources,
             collector,
             metrics,
             self._clock,
-            body_limit=configuration.ingest.body_limit,
-            tolerance=configuration.ingest.signature_age,
+            body_limit=ours.body_limit,
+            tolerance=ours.signature_age,
+            limits=_limits(ours),
+            spooling=self._spooling,
             replay_key=key_of(link_secret.get_secret_value().encode()) if link_secret else None,
         )
+        leases, holder = PostgresLeases(self._pool), replica()
         self._listeners = [
-            Listener(source, collector, self._store, self._producer, metrics, self._clock)
+            Listener(
+                source,
+                collector,
+                self._store,
+                self._producer,
+                metrics,
+                self._clock,
+                leases=leases,
+                holder=holder,
+            )
             for source in build_pulled(configuration, secret, self._clock)
         ]
         self._replies = PostgresReplyStore(self._pool)
@@ -106,6 +132,7 @@ class Ingest:
         )
         self._settings = settings
         self._consumption = Consumption()
+        observe_lag(registry, self._consumption)
         self._broker = create_broker(
             settings, service=self.name, registry=registry, consumption=self._consumption
         )
@@ -144,6 +171,9 @@ class Ingest:
     async def start(self) -> None:
         """Producing begins at once: intake does not wait for PostgreSQL, migrations do."""
         self._producer.start()
+        if self._spooling is not None:
+            self._spool.open()
+            self.workers.start("spool", self._spooling.run())
         await wait_until(self._database_answers, clock=self._clock, says="PostgreSQL")
         await self._pool.open()
         await self._store.migrate()
@@ -162,6 +192,7 @@ class Ingest:
     async def stop(self) -> None:
         """Deliver what is queued and close."""
         await self._broker.stop()
+        await self._spool.close()
         await self._producer.close()
         await self._pool.close()
 
@@ -206,6 +237,15 @@ class Ingest:
 
 async def _announce(producer: KafkaProducer, notice: Notice) -> None:
     await producer.publish([Record(NOTICES.name, notice.key, notice.to_bytes())])
+
+
+def _limits(ours: IngestConfiguration) -> dict[str, Limit]:
+    return {
+        one.source: Limit(
+            one.body or ours.body_limit, Rate(one.rate, one.burst) if one.rate else None
+        )
+        for one in ours.limits
+    }
 
 
 async def _no_lifespan(*_: object) -> None:

@@ -61,6 +61,8 @@ class Taken:
     duplicates: int = 0
     dead_letters: int = 0
     ignored: int = 0
+    spooled: int = 0
+    """On disk, until Kafka takes them."""
     says: tuple[str, ...] = ()
     """Why changes were dead-lettered, for the sender's developer."""
 

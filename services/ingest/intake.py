@@ -14,7 +14,10 @@
 | 413 | the body is over `ingest.body_limit` | it was not read to its end |
 | 415 | not the content type, or compressed | |
 | 422 | authentic, nothing in it was readable, and a person writes the sender (dead-lettered as well) | |
+| 429 | the account sends faster than `ingest.limits` allows; with Retry-After | sends it again |
 | 503 | Kafka did not acknowledge in time, or too much is in hand; with Retry-After | sends it again |
+
+Sources that `ingest.spool` names hear 2xx without Kafka too: when the payload is on disk.
 """
 
 from __future__ import annotations
@@ -22,14 +25,17 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import parse_qsl
 
 from services.ingest import replay_mark
 from services.ingest.collector import Collector, Taken
 from services.ingest.domain.outcome import Parsed, Rejected, RejectReason
+from services.ingest.domain.rate import Bucket, Rate
 from services.ingest.metrics import Metrics
-from services.ingest.sources.source import Delivery, Refused, Source
+from services.ingest.sources.source import Accounts, Delivery, Refused, Source
+from services.ingest.spooling import Spooling
 from services.ingest.store.event_store import Original
 from services.runtime.asgi import (
     BodyTooLarge,
@@ -66,6 +72,14 @@ class Stop(Exception):
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What one source may send: bytes in a body, and how often."""
+
+    body: int
+    rate: Rate | None = None
+
+
 class Intake:
     """`/webhooks/{source}`."""
 
@@ -79,12 +93,16 @@ class Intake:
         body_limit: int,
         tolerance: timedelta,
         replay_key: bytes | None = None,
+        limits: Mapping[str, Limit] | None = None,
+        spooling: Spooling | None = None,
     ) -> None:
         self._sources = sources
         self._collector = collector
         self._metrics = metrics
         self._clock = clock
-        self._body_limit = body_limit
+        self._limits = {name: Limit(body_limit) for name in sources} | dict(limits or {})
+        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._spooling = spooling
         self._tolerance = tolerance
         self._replay_key = replay_key
         self._in_hand = 0
@@ -123,17 +141,20 @@ class Intake:
             return 200, self._challenge(source, scope), []
         if scope["method"] != "POST":
             raise Stop(405, "POST a signed payload here", allow="GET, POST")
-        if self._collector.kafka.refusing or self._in_hand > IN_HAND:
+        spools = self._spooling is not None and self._spooling.serves(source.name)
+        if (self._collector.kafka.refusing and not spools) or self._in_hand > IN_HAND:
             raise Stop(503, "try again in a moment", retry_after=str(RETRY_AFTER))
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
         }
         _check_content(source, headers)
-        body = await self._body(scope, receive)
+        body = await self._body(scope, receive, self._limits[source.name].body)
         taken = await self._take(source, Delivery(headers, body))
         status = source.taken_status
-        if taken.dead_letters and not (taken.accepted or taken.duplicates or taken.ignored):
+        if taken.dead_letters and not (
+            taken.accepted or taken.duplicates or taken.ignored or taken.spooled
+        ):
             status = source.unreadable_status
         return status, _shown(taken), []
 
@@ -148,12 +169,12 @@ class Intake:
             raise Stop(405, "POST a signed payload here", allow="POST")
         return challenge.content_type.encode(), challenge.body
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _body(self, scope: Scope, receive: Receive, limit: int) -> bytes:
         try:
             async with asyncio.timeout(BODY_WITHIN):
-                return await read_body(scope, receive, self._body_limit)
+                return await read_body(scope, receive, limit)
         except BodyTooLarge:
-            raise Stop(413, f"the limit is {self._body_limit} bytes") from None
+            raise Stop(413, f"the limit is {limit} bytes") from None
         except TimeoutError:
             raise Stop(408, f"the body took more than {BODY_WITHIN:.0f} s") from None
 
@@ -169,6 +190,7 @@ class Intake:
             self._metrics.refused.labels(source.name, refused.reason.value).inc()
             log.warning("refused", source=source.name, reason=refused.reason.value)
             raise Stop(401, refused.reason.value) from None
+        self._check_rate(source, accounts)
         parsed: list[Parsed]
         try:
             parsed = source.parse(delivery, accounts, receipt)
@@ -179,6 +201,8 @@ class Intake:
         content_type = delivery.headers.get("content-type", "")
         original = Original(source.name, delivery.body, now, content_type)
         try:
+            if self._spooling is not None and self._spooling.serves(source.name):
+                return await self._spooling.take(parsed, original)
             return await self._collector.take(parsed, original)
         except Transient as error:
             log.warning(
@@ -186,6 +210,17 @@ class Intake:
             )
             wait = max(RETRY_AFTER, math.ceil(error.retry_after or 0))
             raise Stop(503, "try again in a moment", retry_after=str(wait)) from None
+
+    def _check_rate(self, source: Source, accounts: Accounts) -> None:
+        """After the signature: nobody else can use up what an account may send."""
+        rate = self._limits[source.name].rate
+        if rate is None:
+            return
+        key = source.name, " ".join(sorted(accounts))
+        now = self._clock.monotonic()
+        self._buckets[key], wait = rate.take(self._buckets.get(key) or rate.full(now), now)
+        if wait:
+            raise Stop(429, "more than ingest.limits allows", retry_after=str(math.ceil(wait)))
 
 
 def _check_content(source: Source, headers: Mapping[str, str]) -> None:
@@ -203,6 +238,8 @@ def _shown(taken: Taken) -> dict[str, object]:
         "dead_letters": taken.dead_letters,
         "ignored": taken.ignored,
     }
+    if taken.spooled:
+        shown["spooled"] = taken.spooled
     if taken.says:
         shown["says"] = list(taken.says)
     return shown

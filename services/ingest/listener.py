@@ -1,52 +1,45 @@
-"""The driver of a pulled source: connect, fill the gap, listen, and start over when it ends.
+"""The driver of a pulled source: hold its lease, connect, fill the gap, listen, and start over when it ends.
 
 Invariants
+- One replica listens to an account at a time; what a replica does after it lost the lease is refused.
 - The stream is open before the gap is filled, so nothing falls between the two; what both bring is one
-  event.
+  event. Filling a gap never delays what happens now (services.ingest.lanes).
 - Only paging moves a cursor, and only after Kafka acknowledged the page. What a stream loses without
-  ending is found by the next sweep, within `SWEEP_EVERY` seconds.
+  ending is found by the next sweep.
 - The brand's own items of a gap come first: an answer is known before its question could page.
 - A first connection takes what is there as history, before its stream opens: it never pages.
-- An event that cannot be handed over is tried until it can; nothing behind it overtakes it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from functools import partial
-from typing import TypeVar
 
-from services.contracts import identity
-from services.contracts.events import Action, Notice, NoticeKind, Notification, Origin
+from services.contracts.events import Notice, NoticeKind
 from services.contracts.topics import NOTICES, Header
 from services.ingest.collector import Collector
-from services.ingest.domain.item import Receipt
-from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed
+from services.ingest.handover import Handover
+from services.ingest.lanes import SWEEP_EVERY, Lanes
 from services.ingest.metrics import Metrics
-from services.ingest.sources.pulled import Event, Page, PulledSource, PullReason
-from services.ingest.store.event_store import EventStore, Feed, Original
-from services.runtime.backoff import Backoff, retry
+from services.ingest.sources.pulled import PulledSource, PullReason
+from services.ingest.store.event_store import EventStore, StoreReason
+from services.ingest.store.leases import Account, Leases, MemoryLeases
+from services.ingest.tenure import Tenure, replica
+from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient
 from services.runtime.logs import get_logger
 from services.runtime.producer import Producer, Record
 
-log = get_logger(__name__)
-T = TypeVar("T")
+__all__ = ["SWEEP_EVERY", "Listener"]
 
-SWEEP_EVERY = 60.0
-"""Seconds. Two requests a minute, of the 60 that Mastodon allows."""
+log = get_logger(__name__)
+
 MENDED_BY_PEOPLE = 300.0
 """Seconds until a refused credential is tried again."""
-FOR_EVER = float("inf")
-AHEAD = 1_000
-"""Events that are read from the stream while a gap is filled; beyond that the connection waits."""
 
 
 class Listener:
-    """See the module."""
+    """See the module. Without `leases` it is the only replica there is."""
 
     def __init__(
         self,
@@ -57,35 +50,64 @@ class Listener:
         metrics: Metrics,
         clock: Clock,
         *,
+        leases: Leases | None = None,
+        holder: str | None = None,
         backoff: Backoff | None = None,
     ) -> None:
         self._source = source
-        self._collector = collector
-        self._store = store
         self._producer = producer
         self._clock = clock
         self._backoff = backoff or Backoff(initial=0.5, cap=30.0)
+        account = Account(source.name, source.account.id)
+        self._tenure = Tenure(
+            account, leases or MemoryLeases(clock), clock, holder=holder or replica()
+        )
+        self._handover = Handover(source, collector, store, clock, self._tenure, self._backoff)
         labels = source.name, source.account.id
         self._up = metrics.source_up.labels(*labels)
+        self._leased = metrics.source_leased.labels(*labels)
         self._gap = metrics.gap.labels(*labels)
+        self._gap_length: float | None = None
+        self._connected = False
         self._last_heard: float | None = None
         self._told: PullReason | None = None
 
     async def run(self) -> None:
-        """Listen until cancelled."""
-        failures = 0
+        """Listen whenever this replica holds the lease, until cancelled."""
         try:
             while True:
-                connected = self._last_heard
+                grant = await self._tenure.begin()
+                self._last_heard = (
+                    None if grant.unheard is None else self._clock.monotonic() - grant.unheard
+                )
+                self._leased.set(1)
+                log.info("listens", source=self._source.name, account=self._source.account.id)
                 try:
-                    await self._connection()
-                except (Transient, Permanent) as error:
+                    await self._tenure.during(self._listening())
+                except Permanent as lost:
+                    log.warning("stands by", source=self._source.name, says=str(lost))
+                finally:
+                    self._leased.set(0)
                     self._up.set(0)
-                    # A connection that had worked makes the next failure the first one again.
-                    failures = 1 if self._last_heard != connected else failures + 1
-                    await self._clock.sleep(await self._after(error, failures))
+                    await self._tenure.end()
         finally:
             await self._source.close()
+
+    async def _listening(self) -> None:
+        """Connect again and again. Raises Permanent (fenced) when the lease is lost."""
+        failures = 0
+        while True:
+            connected = self._last_heard
+            try:
+                await self._connection()
+            except (Transient, Permanent) as error:
+                self._up.set(0)
+                self._connected = False
+                if error.reason is StoreReason.fenced:
+                    raise
+                # A connection that had worked makes the next failure the first one again.
+                failures = 1 if self._last_heard != connected else failures + 1
+                await self._clock.sleep(await self._after(error, failures))
 
     async def _after(self, error: Transient | Permanent, failures: int) -> float:
         """Tell what is wrong (once per reason) and how long to wait."""
@@ -103,145 +125,49 @@ class Listener:
         return wait
 
     async def _connection(self) -> None:
-        await self._source.identify()
-        for name in self._source.feeds:
-            await self._begin(name)
-        async with self._source.stream() as events:
-            queue: asyncio.Queue[Event] = asyncio.Queue(AHEAD)
-
-            async def read() -> None:
-                async for event in events:
-                    await queue.put(event)
-
-            reading = asyncio.create_task(read(), name="stream")
-            try:
-                await self._caught_up()
-                await self._listen(queue, reading)
-            finally:
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
-
-    async def _caught_up(self) -> None:
-        for feed in self._source.feeds:
-            await self._read_forward(feed)
-        now = self._clock.monotonic()
-        if self._last_heard is not None:
-            self._gap.set(now - self._last_heard)
-        self._last_heard = now
-        self._up.set(1)
-        account = self._source.account.id
-        log.info("connected and caught up", source=self._source.name, account=account)
-        self._told = None
-        await self._tell(NoticeKind.caught_up, f"{self._source.name}: connected and caught up")
-
-    async def _listen(self, queue: asyncio.Queue[Event], reading: asyncio.Task[None]) -> None:
-        sweep_at = self._clock.monotonic() + SWEEP_EVERY
-        sweep = asyncio.create_task(self._clock.sleep(SWEEP_EVERY), name="sweep")
-        getting = asyncio.create_task(queue.get(), name="next event")
-        try:
-            while True:
-                await asyncio.wait({getting, sweep, reading}, return_when=asyncio.FIRST_COMPLETED)
-                self._last_heard = self._clock.monotonic()
-                refetch = sweep.done() or self._clock.monotonic() >= sweep_at
-                if getting.done():
-                    event = getting.result()
-                    getting = asyncio.create_task(queue.get(), name="next event")
-                    if self._source.asks_to_refetch(event):
-                        refetch = True
-                    else:
-                        await self._persistently(partial(self._live, event))
-                elif reading.done() and queue.empty():
-                    # Everything that had been read is handled: now the connection may end.
-                    reading.result()
-                    raise Transient(PullReason.disconnected, "the stream ended")
-                if refetch:
-                    sweep.cancel()
-                    for feed in self._source.feeds:
-                        await self._read_forward(feed)
-                    sweep_at = self._clock.monotonic() + SWEEP_EVERY
-                    sweep = asyncio.create_task(self._clock.sleep(SWEEP_EVERY), name="sweep")
-        finally:
-            getting.cancel()
-            sweep.cancel()
-
-    async def _live(self, event: Event) -> None:
-        receipt = Receipt(self._clock.now())
-        parsed = await self._known_deletions([await self._source.parse(event, receipt)])
-        await self._collector.take(
-            parsed, Original(self._source.name, event.body, receipt.received_at)
+        lanes = Lanes(
+            self._source,
+            self._handover,
+            self._clock,
+            heard=self._heard,
+            caught_up=self._caught_up,
+            left_out=self._left_out,
         )
+        await self._source.identify()
+        await lanes.begin()
+        async with self._source.stream() as events:
+            now = self._clock.monotonic()
+            self._gap_length = None if self._last_heard is None else now - self._last_heard
+            await lanes.run(events)
 
-    def _feed(self, name: str) -> Feed:
-        return Feed(self._source.name, self._source.account.id, name)
+    def _heard(self) -> None:
+        self._last_heard = self._clock.monotonic()
 
-    async def _begin(self, name: str) -> None:
-        """The very first time: what is there is history. Before the stream opens, so nothing else is."""
-        feed = self._feed(name)
-        if await self._persistently(partial(self._store.cursor, feed)) is None:
-            page = await self._source.page(name, None)
-            await self._hand_over(page, may_page=False)
-            # An empty feed is begun too: what comes later is no history.
-            await self._persistently(partial(self._store.move_cursor, feed, page.position or ""))
+    async def _caught_up(self, new: int) -> None:
+        """Alert lets what was read from a gap page from now on: also what only a sweep has found."""
+        self._heard()
+        first, self._connected = not self._connected, True
+        if not first and not new:
+            return
+        says = f"{self._source.name}: connected and caught up"
+        if first:
+            gap, self._gap_length = self._gap_length, None
+            if gap is not None:
+                self._gap.set(gap)
+                says += f" after {gap:.0f} s"
+            self._up.set(1)
+            self._told = None
+        mine = {"source": self._source.name, "account": self._source.account.id}
+        log.info("connected and caught up", **mine, new=new)
+        await self._tell(NoticeKind.caught_up, says)
 
-    async def _read_forward(self, name: str) -> None:
-        """From the cursor to the end of a feed, a page at a time."""
-        feed, read = self._feed(name), 0
-        position = await self._persistently(partial(self._store.cursor, feed))
-        while True:
-            page = await self._source.page(name, position)
-            if not page.events:
-                return
-            await self._hand_over(page, may_page=True)
-            if page.position is None or page.position == position:
-                return
-            position = page.position
-            await self._persistently(partial(self._store.move_cursor, feed, position))
-            read += len(page.events)
-            if read >= self._source.backfill_limit:
-                position = await self._skip_to_the_newest(feed, read)
-
-    async def _hand_over(self, page: Page, *, may_page: bool) -> None:
-        receipt = Receipt(self._clock.now(), Origin.backfill, may_page=may_page)
-        parsed = [await self._source.parse(event, receipt) for event in page.events]
-        original = Original(self._source.name, page.body, receipt.received_at)
-        if parsed:
-            await self._persistently(partial(self._collector.take, parsed, original))
-
-    async def _skip_to_the_newest(self, feed: Feed, read: int) -> str:
-        page = await self._source.page(feed.name, None)
-        position = page.position or ""
-        await self._persistently(partial(self._store.move_cursor, feed, position))
+    async def _left_out(self, feed: str, read: int) -> None:
         says = (
-            f"{feed.source}: after {read} {feed.name} the rest of the gap was left out "
+            f"{self._source.name}: after {read} {feed} the rest of the gap was left out "
             "(backfill_limit): look at the platform itself"
         )
-        log.error("a gap was not read to its end", source=feed.source, feed=feed.name, read=read)
+        log.error("a gap was not read to its end", source=self._source.name, feed=feed, read=read)
         await self._tell(NoticeKind.source_down, says)
-        return position
-
-    async def _known_deletions(self, parsed: Sequence[Parsed]) -> list[Parsed]:
-        """A stream tells of deletions by anybody; ours are those of items that we had taken in."""
-        kept: list[Parsed] = []
-        for one in parsed:
-            if isinstance(one, Notification) and one.action is Action.deleted:
-                created = identity.created(one.item_id)
-                if created not in await self._store.known([created]):
-                    kept.append(Ignored(IgnoreReason.not_ours, "delete"))
-                    continue
-            kept.append(one)
-        return kept
-
-    async def _persistently(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Until it works: Kafka and PostgreSQL come back, and the source keeps what we did not take."""
-        return await retry(
-            operation,
-            backoff=replace(self._backoff, cap=5.0),
-            deadline=FOR_EVER,
-            clock=self._clock,
-            on_retry=lambda error, attempt, _: (
-                log.warning("cannot hand over; waiting", says=str(error)) if attempt == 1 else None
-            ),
-        )
 
     async def _tell(self, kind: NoticeKind, says: str, reason: PullReason | None = None) -> None:
         """A notice for the team; one per reason until the source is back."""

@@ -60,6 +60,15 @@ class Metrics:
             ["source", "status"],
             registry=registry,
         )
+        self.spooled = Counter(
+            "presence_intake_spooled_total",
+            "Payloads that were put on disk because Kafka did not take them.",
+            ["source"],
+            registry=registry,
+        )
+        self.spool_bytes = Gauge(
+            "presence_intake_spool_bytes", "What waits on disk for Kafka.", registry=registry
+        )
         self.seconds = Histogram(
             "presence_intake_seconds",
             "From the request's body to its answer, Kafka's acknowledgement included.",
@@ -76,6 +85,12 @@ class Metrics:
         self.source_up = Gauge(
             "presence_source_up",
             "1 while a pulled source is connected and caught up.",
+            ["source", "account"],
+            registry=registry,
+        )
+        self.source_leased = Gauge(
+            "presence_source_leased",
+            "1 on the replica that listens to the account.",
             ["source", "account"],
             registry=registry,
         )

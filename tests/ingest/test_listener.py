@@ -21,6 +21,8 @@ from services.ingest.metrics import Metrics
 from services.ingest.sources.mastodon import MastodonReplay, parse_event
 from services.ingest.sources.pulled import Event, Page, PullReason
 from services.ingest.store.event_store import Feed, MemoryEventStore
+from services.ingest.store.leases import Account, MemoryLeases
+from services.ingest.tenure import ASK_EVERY, TERM
 from services.runtime.backoff import Backoff
 from services.runtime.clock import ManualClock
 from services.runtime.errors import Permanent, Transient
@@ -52,6 +54,7 @@ class ScriptedSource:
         self.notifications: list[Event] = []
         self.asked: list[str] = []
         self.refusal: Permanent | None = None
+        self.pages_wait: asyncio.Event | None = None
         self._frames: asyncio.Queue[Event | None] = asyncio.Queue()
 
     def happens(self, event: Event, *, streamed: bool = True) -> None:
@@ -79,6 +82,8 @@ class ScriptedSource:
 
     async def page(self, feed: str, after: str | None) -> Page:
         self.asked.append(feed)
+        if self.pages_wait is not None:
+            await self.pages_wait.wait()
         if feed == "statuses":
             return Page([], None, b"[]")
         after_it = [one for one in self.notifications if int(one.payload["id"]) > int(after or 0)]
@@ -104,9 +109,10 @@ class World:
         self.clock = ManualClock(NOW)
         self.metrics = Metrics(CollectorRegistry())
         collector = Collector(self.producer, self.store, self.metrics, self.clock)
+        self.leases = MemoryLeases(self.clock)
         self.listener = Listener(
             self.platform, collector, self.store, self.producer, self.metrics, self.clock,
-            backoff=Backoff(initial=1.0, cap=10.0),
+            leases=self.leases, backoff=Backoff(initial=1.0, cap=10.0),
         )  # fmt: skip
         self._task: asyncio.Task[None] | None = None
 
@@ -251,3 +257,116 @@ async def test_a_refused_token_is_told_once_and_tried_again(world: World) -> Non
     await world.passes(301.0)
     assert world.told == ["token", "caught_up"]
     assert world.metrics.source_up.labels("mastodon", "109")._value.get() == 1.0
+
+
+async def test_what_happens_now_is_not_kept_waiting_by_a_long_gap(world: World) -> None:
+    await world.starts()
+    world.platform.hang_up()
+    world.platform.pages_wait = asyncio.Event()
+    world.platform.happens(mention(50), streamed=False)
+    await world.passes(2.0)
+    world.platform.happens(mention(51))
+    await world.settles()
+    assert world.heard == [("51", Origin.live, True)]
+    assert world.cursor == "", "the live lane moves no cursor: the gap is still to be read"
+    assert world.told == ["caught_up"], "and it is not caught up"
+    world.platform.pages_wait.set()
+    await world.settles()
+    assert world.heard[1:] == [("50", Origin.backfill, True)], "once each"
+    assert world.cursor == "51"
+    assert world.told == ["caught_up", "caught_up"]
+
+
+async def test_a_deletion_waits_for_the_gap_that_brings_what_it_deletes(world: World) -> None:
+    await world.starts()
+    world.platform.hang_up()
+    world.platform.pages_wait = asyncio.Event()
+    world.platform.happens(mention(52), streamed=False)
+    await world.passes(2.0)
+    world.platform.happens(Event("delete", "52", b"52"))
+    await world.settles()
+    assert world.heard == []
+    world.platform.pages_wait.set()
+    await world.settles()
+    assert [item for item, _, _ in world.heard] == ["52", "52"]
+
+
+async def test_a_stream_that_ends_while_a_gap_is_read_loses_nothing(world: World) -> None:
+    await world.starts()
+    world.platform.hang_up()
+    world.platform.pages_wait = asyncio.Event()
+    world.platform.happens(mention(53), streamed=False)
+    await world.passes(2.0)
+    world.platform.happens(mention(54))
+    world.platform.hang_up()
+    await world.settles()
+    assert [item for item, _, _ in world.heard] == ["54"], "read before its end, so handed over"
+    world.platform.pages_wait.set()
+    await world.passes(5.0)
+    assert sorted(item for item, _, _ in world.heard) == ["53", "54"]
+    assert world.cursor == "54"
+
+
+async def test_what_only_a_sweep_found_may_page_from_then_on(world: World) -> None:
+    await world.starts()
+    await world.passes(SWEEP_EVERY + 1)
+    assert world.told == ["caught_up"], "a sweep that found nothing says nothing"
+    world.platform.happens(mention(55), streamed=False)
+    await world.passes(SWEEP_EVERY + 1)
+    assert world.told == ["caught_up", "caught_up"]
+
+
+async def test_a_gap_is_measured_also_over_another_replicas_death(world: World) -> None:
+    account = Account("mastodon", "109")
+    await world.leases.take(account, "the one that died", TERM)
+    await world.clock.forward(40.0)
+    await world.starts()
+    assert world.metrics.gap.labels("mastodon", "109")._value.get() == 40.0
+
+
+async def test_a_second_replica_stands_by_until_the_first_is_gone(world: World) -> None:
+    account = Account("mastodon", "109")
+    other = await world.leases.take(account, "other", TERM)
+    assert other is not None
+    await world.starts()
+    for _ in range(4):
+        await world.passes(TERM.total_seconds() / 2)
+        assert await world.leases.renew(account, other.fence, TERM)
+    assert world.platform.asked == [], "two ears would hear everything twice"
+    await world.passes(TERM.total_seconds() + ASK_EVERY)
+    assert "stream" in world.platform.asked
+    world.platform.happens(mention(60))
+    await world.settles()
+    assert world.heard == [("60", Origin.live, True)]
+
+
+async def test_a_replica_that_lost_its_lease_writes_nothing_more(world: World) -> None:
+    await world.starts()
+    await world.passes(SWEEP_EVERY + 1)
+    account = Account("mastodon", "109")
+    # What a pause looks like afterwards: its term is over and somebody else was faster.
+    world.leases.held[account].expires_at = 0.0
+    taken = await world.leases.take(account, "other", TERM)
+    assert taken is not None
+    await world.store.move_cursor(NOTIFICATIONS_FEED, "60", fence=taken.fence)
+    world.platform.happens(mention(61), streamed=False)
+    world.platform.happens(Event("notifications_merged", "1", b"1"))
+    await world.settles()
+    assert world.cursor == "60", "refused"
+    assert world.metrics.source_leased.labels("mastodon", "109")._value.get() == 0.0
+    world.platform.happens(mention(62))
+    await world.passes(ASK_EVERY)
+    assert "62" not in [item for item, _, _ in world.heard]
+
+
+async def test_without_the_database_the_listener_goes_on(world: World) -> None:
+    class Gone(MemoryLeases):
+        async def renew(self, *_: object) -> bool:
+            raise Transient(CollectReason.slow, "no database")
+
+    await world.starts()
+    world.leases.renew = Gone(world.clock).renew  # type: ignore[assignment, method-assign]
+    await world.passes(60.0)
+    world.platform.happens(mention(63))
+    await world.settles()
+    assert world.heard == [("63", Origin.live, True)]

@@ -15,6 +15,7 @@ from services.ingest.store.event_store import (
     Original,
     PostgresEventStore,
 )
+from services.ingest.store.leases import Account, PostgresLeases
 from services.runtime.errors import Permanent, Transient
 from services.runtime.postgres import create_pool
 from tests.conftest import FreshDatabase
@@ -100,4 +101,39 @@ async def test_an_absent_database_is_transient_and_said_in_time() -> None:
     store = PostgresEventStore(pool, patience=0.2)
     with pytest.raises(Transient):
         await store.known(["a"])
+    await pool.close()
+
+
+async def test_a_lease_is_held_by_one_and_its_number_only_grows(postgres: FreshDatabase) -> None:
+    pool = create_pool(postgres(), name="test")
+    await pool.open()
+    store, leases = PostgresEventStore(pool, patience=5.0), PostgresLeases(pool, patience=5.0)
+    await store.migrate()
+    air, short, long = Account("mastodon", "109"), timedelta(seconds=0.3), timedelta(minutes=5)
+    asked = await asyncio.gather(*(leases.take(air, f"replica {n}", short) for n in range(8)))
+    (first,) = (one for one in asked if one)
+    assert (first.fence, first.unheard) == (1, None)
+    assert await leases.take(Account("mastodon", "110"), "another account", long)
+    assert await leases.renew(air, first.fence, short)
+    await store.move_cursor(FEED, "42", fence=first.fence)
+    await asyncio.sleep(0.5)
+    assert await leases.renew(air, first.fence, short), "late is not lost while nobody else came"
+    await asyncio.sleep(0.5)
+    second = await leases.take(air, "replica 9", long)
+    assert second is not None
+    assert second.fence == 2
+    assert 0.4 < (second.unheard or 0) < 30
+    # The first wakes. The second has not written a cursor yet, and the first is refused all the same.
+    with pytest.raises(Permanent, match="fenced"):
+        await store.move_cursor(FEED, "7", fence=first.fence)
+    assert not await leases.renew(air, first.fence, long)
+    await leases.give_back(air, first.fence)
+    assert await leases.take(air, "replica 1", long) is None, (
+        "what is not yours can't be given back"
+    )
+    await store.move_cursor(FEED, "43", fence=second.fence)
+    await leases.give_back(air, second.fence)
+    third = await leases.take(air, "replica 1", long)
+    assert third is not None
+    assert third.fence == 3
     await pool.close()

@@ -107,6 +107,29 @@ class Classify(Section):
     costs: Costs = Costs()
 
 
+class Spool(Section):
+    """Where verified payloads wait while Kafka is down, for senders that do not come again."""
+
+    path: str = Field("presence-data/spool", min_length=1)
+    """A folder of this replica's own, on a disk that survives a restart."""
+    max_bytes: int = Field(268_435_456, ge=1_048_576)
+    """What it may hold; beyond that senders hear 503."""
+    sources: tuple[Id, ...] = ()
+    """The sources whose payloads may wait there; none: the spool is off."""
+
+
+class SourceLimit(Section):
+    """What one webhook source may send."""
+
+    source: Id
+    body: int | None = Field(None, ge=1_024)
+    """Bytes, in place of `body_limit`."""
+    rate: float | None = Field(None, gt=0)
+    """Authentic requests a second for each account, on average; beyond that 429."""
+    burst: int = Field(100, ge=1)
+    """So many may come at once."""
+
+
 class Ingest(Section):
     """How ingest takes things in."""
 
@@ -114,6 +137,10 @@ class Ingest(Section):
     """Bytes; a larger request gets 413."""
     signature_age: Duration = Field("5m", validate_default=True)
     """Signed requests older than this are refused where the platform signs a time."""
+    limits: tuple[SourceLimit, ...] = ()
+    """For single sources."""
+    spool: Spool = Spool()
+    """Off unless it names sources."""
 
 
 class Retention(Section):

@@ -50,6 +50,7 @@ class Page:
 class PulledSource(Protocol):
     """A platform that we listen to, for one account.
 
+    `page` and `parse` are called by two tasks while the stream is open (services.ingest.lanes).
     Every method raises Transient (with `retry_after` where the platform asked for it) or Permanent.
     """
 

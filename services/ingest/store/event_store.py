@@ -84,6 +84,19 @@ class EventStore(Protocol):
         ...
 
 
+@asynccontextmanager
+async def answering(pool: Pool, patience: float) -> AsyncIterator[Any]:
+    """A connection; raises Transient when PostgreSQL does not do it within `patience` seconds."""
+    try:
+        async with asyncio.timeout(patience), pool.connection(timeout=patience) as connection:
+            yield connection
+    except (TimeoutError, PoolTimeout) as error:
+        raise Transient(StoreReason.timeout, f"no answer within {patience} s") from error
+    except (psycopg.Error, PoolClosed) as error:
+        # Also a schema that is not there yet: intake is open while migrations run.
+        raise Transient(StoreReason.unavailable, type(error).__name__) from error
+
+
 class PostgresEventStore:
     """The real one.
 
@@ -101,24 +114,10 @@ class PostgresEventStore:
         """Bring the schema up to date."""
         await migrate(self._pool, SCHEMA, PACKAGE)
 
-    @asynccontextmanager
-    async def _answering(self, patience: float) -> AsyncIterator[Any]:
-        try:
-            async with (
-                asyncio.timeout(patience),
-                self._pool.connection(timeout=patience) as connection,
-            ):
-                yield connection
-        except (TimeoutError, PoolTimeout) as error:
-            raise Transient(StoreReason.timeout, f"no answer within {patience} s") from error
-        except (psycopg.Error, PoolClosed) as error:
-            # Also a schema that is not there yet: intake is open while migrations run.
-            raise Transient(StoreReason.unavailable, type(error).__name__) from error
-
     async def _rows(
         self, name: str, parameters: dict[str, Any], patience: float | None = None
     ) -> Sequence[Any]:
-        async with self._answering(patience or self._patience) as connection:
+        async with answering(self._pool, patience or self._patience) as connection:
             cursor = await connection.execute(self._queries[name], parameters)
             rows: Sequence[Any] = await cursor.fetchall()
             return rows
@@ -175,7 +174,7 @@ class PostgresEventStore:
         )
         for name, age in ages:
             while True:
-                async with self._answering(30.0) as connection:
+                async with answering(self._pool, 30.0) as connection:
                     done = await connection.execute(self._queries[name], {"older_than": age})
                 gone += done.rowcount
                 if done.rowcount == 0:

@@ -31,9 +31,15 @@ select position from ingest.cursors
 where source = %(source)s and account_id = %(account_id)s and feed = %(feed)s;
 
 -- name: move_cursor
--- Refuses (no row) to a holder of an older lease.
+-- Refuses (no row) to a holder of an older lease: also before the new one wrote its first cursor. The
+-- share lock makes a take-over that is under way come before or after, never in between.
+with lease as (
+    select fence from ingest.leases
+    where source = %(source)s and account_id = %(account_id)s for share
+)
 insert into ingest.cursors (source, account_id, feed, position, fence)
-values (%(source)s, %(account_id)s, %(feed)s, %(position)s, %(fence)s)
+select %(source)s, %(account_id)s, %(feed)s, %(position)s, %(fence)s
+where not exists (select from lease where fence > %(fence)s)
 on conflict (source, account_id, feed) do update
 set position = excluded.position, fence = excluded.fence, moved_at = clock_timestamp()
 where ingest.cursors.fence <= excluded.fence

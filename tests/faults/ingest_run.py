@@ -1,0 +1,431 @@
+"""A fault run: two ingest replicas on a real Kafka and PostgreSQL, under load, while everything breaks.
+
+    python -m tests.faults.ingest_run --minutes 10
+
+Sources: the X webhook (the sender tries again until it hears 2xx, as platforms do) and a Mastodon server
+(mastodon-mock, a process that we did not write). Faults, one after another, chosen by chance: a replica is
+killed with -9, a replica is paused for longer than its lease, Kafka is stopped and started, the Mastodon
+server is killed and started.
+
+What must hold at the end: whatever was accepted (2xx, or a status on the Mastodon server) is on the bus;
+nothing else is; records of one event are all the same event, so that a reader by event id has each effect
+once. Exit code 1 where it does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import yaml
+from confluent_kafka import Consumer, TopicPartition
+from rich.console import Console
+
+from deploy.local import ports
+from deploy.local.kafka import LocalKafka
+from deploy.local.postgres import LocalPostgres
+from services.contracts.events import Notification
+from services.contracts.topics import NOTIFICATIONS
+from tests.ingest.brand import LINK_SECRET, SECRETS, payload, platform
+from tests.integration.ingest_service import settings_for, with_accounts
+from tests.integration.test_ingest_mastodon import Server
+
+PRESENCE = Path(sys.executable).with_name("presence")
+X_ACCOUNT = "2244994945"
+MASTODON_SHARE = 0.1
+SAY = Console(stderr=True)
+
+
+@dataclass
+class Replica:
+    """One `presence ingest`."""
+
+    environment: dict[str, str]
+    log: Path
+    port: int = field(default_factory=lambda: ports.pick(None))
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = {**self.environment, "PRESENCE_INGEST_PORT": str(self.port)}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [PRESENCE, "ingest"], env=environment, stdout=log, stderr=log
+            )
+
+    def send(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    async def until_ready(self, http: httpx.AsyncClient) -> None:
+        async with asyncio.timeout(90):
+            while True:
+                try:
+                    url = f"http://127.0.0.1:{self.port}/health/ready"
+                    if (await http.get(url, timeout=3)).status_code == 200:
+                        return
+                except httpx.HTTPError:
+                    pass
+                await asyncio.sleep(0.2)
+
+
+@dataclass
+class Tally:
+    """What the world outside was told."""
+
+    sent: int = 0
+    accepted: set[str] = field(default_factory=set)
+    posted: set[str] = field(default_factory=set)
+    answers: Counter[str] = field(default_factory=Counter)
+    waits: list[float] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+
+
+class Run:
+    """Everything, and what breaks it."""
+
+    def __init__(self, folder: Path, seconds: float, rate: float, seed: int) -> None:
+        self.folder, self.seconds, self.rate = folder, seconds, rate
+        self.chance = random.Random(seed)
+        self.tally = Tally()
+        self.kafka = LocalKafka(folder / "kafka", port=ports.pick(None))
+        self.postgres = LocalPostgres(folder / "postgres", port=None)
+        self.mastodon = Server(folder)
+        self.replicas: list[Replica] = []
+        self.air = ""
+
+    async def prepare(self, http: httpx.AsyncClient) -> None:
+        self.kafka.start()
+        self.postgres.start()
+        await asyncio.to_thread(self.mastodon.start)
+        database = self.postgres.create_database("faults")
+        settings_for(self.kafka.bootstrap, database)
+        who = await http.get(
+            f"{self.mastodon.url}/api/v1/accounts/verify_credentials",
+            headers={"authorization": "Bearer air_token"},
+        )
+        self.air = f"{who.json()['id']}@faults"
+        server = {
+            "url": self.mastodon.url, "access_token": "MASTODON_TOKEN", "backfill_limit": 10_000,
+        }  # fmt: skip
+        file = with_accounts(
+            {
+                "platform": "x",
+                "id": X_ACCOUNT,
+                "brand": "air",
+                "settings": {"consumer_secret": "X_ONE"},
+            },
+            {"platform": "mastodon", "id": self.air, "brand": "air", "settings": server},
+        )
+        written = self.folder / "presence.yaml"
+        written.write_text(
+            yaml.safe_dump(file.model_dump(mode="json", by_alias=True, exclude_none=True))
+        )
+        environment = {
+            **os.environ, **SECRETS,
+            "MASTODON_TOKEN": "air_token",
+            "PRESENCE_CONFIG": str(written),
+            "PRESENCE_KAFKA": self.kafka.bootstrap,
+            "PRESENCE_DATABASE_URL": database,
+            "PRESENCE_LINK_SECRET": LINK_SECRET.get_secret_value(),
+            "PRESENCE_HOST": "127.0.0.1",
+        }  # fmt: skip
+        self.replicas = [Replica(environment, self.folder / f"ingest-{n}.log") for n in (1, 2)]
+        for replica in self.replicas:
+            replica.start()
+        for replica in self.replicas:
+            await replica.until_ready(http)
+        await self._somebody_listens(http)
+
+    async def _somebody_listens(self, http: httpx.AsyncClient) -> None:
+        async with asyncio.timeout(30):
+            while True:
+                for replica in self.replicas:
+                    text = (await http.get(f"http://127.0.0.1:{replica.port}/metrics")).text
+                    if f'presence_source_up{{account="{self.air}",source="mastodon"}} 1.0' in text:
+                        return
+                await asyncio.sleep(0.2)
+
+    # -- load
+
+    async def load(self, http: httpx.AsyncClient) -> None:
+        """`rate` notifications a second, evenly; each webhook is sent until it is accepted."""
+        begun, number = time.monotonic(), 0
+        template = payload("x", "mention").decode()
+        async with asyncio.TaskGroup() as senders:
+            while (now := time.monotonic() - begun) < self.seconds:
+                while number < now * self.rate:
+                    number += 1
+                    if number % round(1 / MASTODON_SHARE) == 0:
+                        senders.create_task(self._post(http, number))
+                    else:
+                        senders.create_task(self._deliver(http, template, number))
+                await asyncio.sleep(0.01)
+
+    async def _deliver(self, http: httpx.AsyncClient, template: str, number: int) -> None:
+        native = str(8_000_000_000 + number)
+        read: dict[str, Any] = orjson.loads(template)
+        for one in read["tweet_create_events"]:
+            one["id"], one["id_str"] = int(native), native
+        body = orjson.dumps(read)
+        headers = platform("x").sign(body)
+        self.tally.sent += 1
+        begun = time.monotonic()
+        # Some platforms deliver twice for no reason.
+        copies = 2 if number % 50 == 0 else 1
+        attempt = 0
+        while copies:
+            replica = self.replicas[(number + attempt) % 2]
+            attempt += 1
+            url = f"http://127.0.0.1:{replica.port}/webhooks/x"
+            try:
+                answer = await http.post(url, content=body, headers=headers, timeout=3)
+            except httpx.HTTPError as error:
+                self.tally.answers[type(error).__name__] += 1
+                await asyncio.sleep(0.5 + self.chance.random())
+                continue
+            self.tally.answers[str(answer.status_code)] += 1
+            if answer.status_code == 200:
+                copies -= 1
+                self.tally.accepted.add(native)
+            elif answer.status_code == 503:
+                await asyncio.sleep(
+                    float(answer.headers["retry-after"]) * self.chance.random() + 0.5
+                )
+            else:
+                raise RuntimeError(f"an answer that no fault explains: {answer.status_code}")
+        self.tally.waits.append(time.monotonic() - begun)
+
+    async def _post(self, http: httpx.AsyncClient, number: int) -> None:
+        """A person on the Mastodon server; what it did not take they do not send again."""
+        try:
+            answer = await http.post(
+                f"{self.mastodon.url}/api/v1/statuses",
+                data={"status": f"@air fault run {number}"},
+                headers={"authorization": "Bearer bob_token"},
+                timeout=5,
+            )
+            if answer.status_code == 200:
+                self.tally.posted.add(str(answer.json()["id"]))
+        except httpx.HTTPError:
+            pass
+
+    # -- faults
+
+    async def faults(self) -> None:
+        """One every 12 to 20 s, until cancelled."""
+        kinds = [self._kill_replica, self._kafka, self._mastodon, self._pause_replica]
+        while True:
+            self.chance.shuffle(kinds)
+            for fault in kinds:
+                await asyncio.sleep(self.chance.uniform(4, 8))
+                SAY.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {fault.__name__.strip('_')}")
+                self.tally.faults[fault.__name__.strip("_")] += 1
+                await fault()
+
+    async def _kill_replica(self) -> None:
+        replica = self.chance.choice(self.replicas)
+        replica.kill()
+        await asyncio.sleep(self.chance.uniform(1, 10))
+        replica.start()
+
+    async def _pause_replica(self) -> None:
+        replica = self.chance.choice(self.replicas)
+        replica.send(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(self.chance.uniform(8, 14))
+        finally:
+            replica.send(signal.SIGCONT)
+
+    async def _kafka(self) -> None:
+        try:
+            await asyncio.to_thread(self.kafka.stop)
+            await asyncio.sleep(self.chance.uniform(1, 6))
+        finally:
+            await asyncio.to_thread(self.kafka.start)
+
+    async def _mastodon(self) -> None:
+        try:
+            await asyncio.to_thread(self.mastodon.kill)
+            await asyncio.sleep(self.chance.uniform(1, 8))
+        finally:
+            await asyncio.to_thread(self.mastodon.start)
+
+    # -- accounts
+
+    async def on_the_server(self, http: httpx.AsyncClient) -> set[str]:
+        """Every mention that the Mastodon server itself shows the brand."""
+        found: set[str] = set()
+        query: dict[str, str] = {"limit": "80"}
+        while True:
+            answer = await http.get(
+                f"{self.mastodon.url}/api/v1/notifications",
+                params=query,
+                headers={"authorization": "Bearer air_token"},
+                timeout=30,
+            )
+            page = answer.raise_for_status().json()
+            if not page:
+                return found
+            found |= {str(one["status"]["id"]) for one in page if one["type"] == "mention"}
+            query["max_id"] = str(page[-1]["id"])
+
+    async def settle(self, http: httpx.AsyncClient) -> dict[str, Any]:
+        """Everything is well again: wait for what is due, and count."""
+        for replica in self.replicas:
+            await replica.until_ready(http)
+        posted = await self.on_the_server(http)
+        wanted = {("x", native) for native in self.tally.accepted}
+        wanted |= {("mastodon", native) for native in posted}
+        bus = Bus(self.kafka.bootstrap)
+        give_up = time.monotonic() + 150
+        while wanted - bus.items and time.monotonic() < give_up:
+            await asyncio.to_thread(bus.read, 1.0)
+        for _ in range(5):
+            await asyncio.to_thread(bus.read, 1.0)
+        bus.close()
+        return self._figures(bus, wanted, posted)
+
+    def _figures(self, bus: Bus, wanted: set[tuple[str, str]], posted: set[str]) -> dict[str, Any]:
+        waits = sorted(self.tally.waits) or [0.0]
+        return {
+            "seconds": self.seconds,
+            "notifications_per_second": self.rate,
+            "faults": dict(self.tally.faults),
+            "webhooks_sent": self.tally.sent,
+            "webhooks_accepted": len(self.tally.accepted),
+            "answers": dict(self.tally.answers),
+            "mastodon_statuses": len(posted),
+            "accepted": len(wanted),
+            "on_the_bus": len(bus.items),
+            "missing": len(wanted - bus.items),
+            "never_sent": len(bus.items - wanted),
+            "records": bus.records,
+            "repeated_records": bus.records - len(bus.events),
+            "events_with_two_contents": bus.contradictions,
+            "webhook_accepted_after_seconds": {
+                "p50": round(statistics.median(waits), 3),
+                "p99": round(waits[int(len(waits) * 0.99) - 1], 1),
+                "max": round(waits[-1], 1),
+            },
+            "mastodon_heard_after_seconds": _spread(bus.delays),
+        }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    ordered = sorted(values) or [0.0]
+    return {
+        "p50": round(statistics.median(ordered), 2),
+        "p99": round(ordered[int(len(ordered) * 0.99) - 1], 1),
+        "max": round(ordered[-1], 1),
+    }
+
+
+class Bus:
+    """presence.notifications, from its beginning."""
+
+    def __init__(self, kafka: str) -> None:
+        self._consumer = Consumer(
+            {"bootstrap.servers": kafka, "group.id": "faults", "enable.auto.commit": False}
+        )
+        topic = NOTIFICATIONS.name
+        known = self._consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        self._consumer.assign([TopicPartition(topic, number, 0) for number in known])
+        self.records = 0
+        self.items: set[tuple[str, str]] = set()
+        self.events: dict[str, tuple[str, str]] = {}
+        self.contradictions = 0
+        self.delays: list[float] = []
+
+    def read(self, seconds: float) -> None:
+        for message in self._consumer.consume(2_000, seconds):
+            value = message.value()
+            if message.error() is None and isinstance(value, bytes):
+                self._one(Notification.model_validate_json(value))
+
+    def _one(self, one: Notification) -> None:
+        self.records += 1
+        content = one.item_id, one.text
+        if one.event_id not in self.events and one.platform == "mastodon":
+            self.delays.append((one.received_at - one.source_time).total_seconds())
+        if self.events.setdefault(one.event_id, content) != content:
+            self.contradictions += 1
+        self.items.add((one.platform, one.item_id.rsplit(":", 1)[1]))
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+async def run(folder: Path, seconds: float, rate: float, seed: int) -> dict[str, Any]:
+    """The whole run; returns its figures."""
+    limits = httpx.Limits(max_connections=400, max_keepalive_connections=100)
+    one = Run(folder, seconds, rate, seed)
+    async with httpx.AsyncClient(limits=limits) as http:
+        try:
+            await one.prepare(http)
+            faults = asyncio.create_task(one.faults())
+            loading = asyncio.create_task(one.load(http))
+            await asyncio.wait({faults, loading}, timeout=seconds)
+            faults.cancel()
+            await asyncio.gather(faults, return_exceptions=True)
+            for replica in one.replicas:
+                if replica.process is None or replica.process.poll() is not None:
+                    replica.start()
+            if not one.kafka.running:
+                one.kafka.start()
+            await loading
+            return await one.settle(http)
+        finally:
+            for replica in one.replicas:
+                replica.send(signal.SIGCONT)
+                replica.kill()
+            one.mastodon.kill()
+            one.postgres.stop()
+            one.kafka.stop()
+
+
+def failures(figures: dict[str, Any]) -> list[str]:
+    """What should not be."""
+    return [
+        name for name in ("missing", "never_sent", "events_with_two_contents") if figures[name]
+    ] + ([] if figures["webhooks_sent"] == figures["webhooks_accepted"] else ["webhooks_accepted"])
+
+
+def main() -> int:
+    """Run it and say the figures."""
+    options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    options.add_argument("--minutes", type=float, default=10.0)
+    options.add_argument("--rate", type=float, default=50.0, help="notifications a second")
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--folder", type=Path, help="keep logs and data here")
+    given = options.parse_args()
+    folder = given.folder or Path(tempfile.mkdtemp(prefix="presence-faults-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = asyncio.run(run(folder, given.minutes * 60, given.rate, given.seed))
+    print(json.dumps(figures, indent=2))
+    wrong = failures(figures)
+    SAY.print(f"[red]wrong: {', '.join(wrong)}; logs in {folder}" if wrong else "[green]all there")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

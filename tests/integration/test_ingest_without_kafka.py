@@ -1,0 +1,71 @@
+"""Intake with a Kafka that is not there: 503 at once, and nothing piles up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+
+import httpx
+import psutil
+import pytest
+from prometheus_client import CollectorRegistry
+
+from deploy.local import ports
+from services.ingest.collector import Collector
+from services.ingest.intake import Intake
+from services.ingest.metrics import Metrics
+from services.ingest.store.event_store import MemoryEventStore
+from services.runtime.asgi import Receive, Router, Scope, Send
+from services.runtime.broker import create_producer
+from services.runtime.clock import SystemClock
+from services.runtime.settings import ServiceSettings
+from tests.ingest.brand import payload, platform, sources
+
+pytestmark = pytest.mark.integration
+
+REQUESTS, AT_ONCE = 20_000, 50
+GROWTH = 24 * 1_048_576
+"""Bytes: the allocator's own waste. 20,000 bodies that stayed would be more than 100 MB."""
+
+
+async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """No lifespan."""
+
+
+async def test_twenty_thousand_requests_without_kafka_leave_no_memory_behind() -> None:
+    settings = ServiceSettings(kafka=f"127.0.0.1:{ports.pick(None)}")
+    producer = create_producer(settings, service="ingest")
+    producer.start()
+    clock, metrics = SystemClock(), Metrics(CollectorRegistry())
+    collector = Collector(producer, MemoryEventStore(), metrics, clock)
+    tolerance = timedelta(minutes=5)
+    router = Router(lifespan=_nothing)
+    intake = Intake(sources(), collector, metrics, clock, body_limit=60_000, tolerance=tolerance)
+    router.route("/webhooks/", intake)
+    body = payload("x", "mention") + b" " * 6_000
+    signed = platform("x").sign(body)
+    transport = httpx.ASGITransport(app=router)
+
+    async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as http:
+
+        async def post() -> int:
+            answer = await http.post("/webhooks/x", content=body, headers=signed)
+            if answer.status_code == 503:
+                assert int(answer.headers["retry-after"]) >= 1
+            return answer.status_code
+
+        async def flood(requests: int) -> set[int]:
+            found: set[int] = set()
+            for _ in range(requests // AT_ONCE):
+                found |= set(await asyncio.gather(*(post() for _ in range(AT_ONCE))))
+            return found
+
+        process = psutil.Process()
+        assert await flood(1_000) == {503}
+        before, begun = process.memory_info().rss, time.monotonic()
+        assert await flood(REQUESTS) == {503}
+        seconds, grown = time.monotonic() - begun, process.memory_info().rss - before
+    await producer.close(timeout=0.1)
+    assert grown < GROWTH, f"{grown / 1_048_576:.0f} MB more"
+    assert seconds < 120, "nobody waits for a Kafka that was found dead a moment ago"
