@@ -54,7 +54,7 @@ class Page:
     ) -> None:
         self.server = server
         self.clock = ManualClock(NOW)
-        settings = MetaSettings.model_validate({"graph_url": f"{server.base_url}/v23.0"})
+        settings = MetaSettings.model_validate({"api_url": f"{server.base_url}/v23.0"})
         owned = own_accounts(configuration())[account]
         self.feed = MetaGraphFeed(
             owned, settings, SecretStr(TOKEN), SecretStr(APP_SECRET), self.clock
@@ -170,7 +170,8 @@ async def test_a_gap_is_read_with_the_brands_own_items_first(
     assert {one.origin for one in page.heard} == {Origin.backfill}
     assert all(one.may_page for one in page.heard)
     message = page.heard[3]
-    assert (message.private, message.kinds, message.text) == (True, {Kind.direct}, "words of m_1")
+    assert (message.private, message.text) == (True, "words of m_1")
+    assert message.kinds == frozenset({Kind.direct})
     assert page.heard[1].conversation.counterpart_id == "601", "whom our message answers"
     assert page.heard[2].addressed, "a comment under our own post"
     assert page.heard[2].source_time == ago(30)

@@ -62,10 +62,9 @@ class MetaSettings(Section):
     verify_token: SecretName = "PRESENCE_META_VERIFY_TOKEN"
     """Environment variable with the verify token that was typed into Meta's dashboard."""
     access_token: SecretName | None = None
-    """Environment variable with a long-lived token of the page (or of a system user) for Graph: gaps are
-    read with it. None: only what the webhook brings."""
-    graph_url: HttpUrl = Field("https://graph.facebook.com/v23.0", validate_default=True)
-    """Graph with its version; for accounts with Instagram login https://graph.instagram.com/v23.0"""
+    """Environment variable with a token of this page or account; none: it is only listened to."""
+    api_url: HttpUrl = HttpUrl("https://graph.facebook.com/v23.0")
+    """The Graph API, with its version: where answers are posted and gaps are read."""
     backfill_limit: int = Field(2_000, ge=1)
     """At most so many items of one kind are read after a gap; what is beyond is counted and told."""
 

@@ -36,13 +36,13 @@ def checks(area: str, label: str, account: Account, secrets: Secrets) -> Iterato
 
     async def permissions() -> Finding:
         async with GraphApi(
-            str(account.settings.graph_url), secret, app_secret, SystemClock()
+            str(account.settings.api_url), secret, app_secret, SystemClock()
         ) as api:
             return await _permissions(api, account.platform, name)
 
     async def subscribed() -> Finding:
         async with GraphApi(
-            str(account.settings.graph_url), secret, app_secret, SystemClock()
+            str(account.settings.api_url), secret, app_secret, SystemClock()
         ) as api:
             return await _subscribed(api, account.id)
 

@@ -88,7 +88,7 @@ class MetaGraphFeed:
         self.account = account
         self.backfill_limit = settings.backfill_limit
         self._kind, self._id = account_key(account).split(":", 1)
-        self._api = GraphApi(str(settings.graph_url), token, app_secret, clock)
+        self._api = GraphApi(str(settings.api_url), token, app_secret, clock)
         self._clock = clock
         self._window: _Window | None = None
         self._next_read = dict.fromkeys(self.feeds, 0.0)
