@@ -26,6 +26,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "dlq": ("services.cli.dlq", "dlq", "Look at dead letters, replay them, resume a stopped line."),
     "train": ("services.cli.classifier", "train", "Train the classifier from labelled JSONL."),
     "evaluate": ("services.cli.classifier", "evaluate", "Measure it on labelled JSONL."),
+    "oncall": (
+        "services.cli.oncall",
+        "oncall",
+        "The rota: who is on call now, this week, and gaps.",
+    ),
+    "doctor": ("services.cli.doctor", "doctor", "What is wrong, in words, and how to mend it."),
     "config": ("services.cli.config", "config", "Check presence.yaml."),
 }
 

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from services.contracts import identity
 from services.contracts.base import StrEnum
-from services.contracts.events import Notification
+from services.contracts.events import Action, Notification
 from services.contracts.topics import INTAKE_DLQ, NOTIFICATIONS, Header
 from services.ingest.breaker import Breaker
 from services.ingest.domain.address import Address, Heard, address_of
@@ -139,11 +140,12 @@ class Collector:
     async def _take(self, group: Sequence[_Work]) -> None:
         give_up = self._clock.monotonic() + PATIENCE
         records, owners = self._records(group)
-        known = await self._known(list(records))
+        known = await self._known([*records, *_tombstones(group)])
         fresh = {event_id: one for event_id, one in records.items() if event_id not in known}
         refused = await self._publish(fresh, owners, give_up)
+        gone = _gone(group, fresh)
         entries = [
-            (work.original, [event_id for event_id in fresh if owners[event_id] is work])
+            (_kept(work, gone, known), [event_id for event_id in fresh if owners[event_id] is work])
             for work in group
         ]
         answerable = {
@@ -152,7 +154,8 @@ class Collector:
             for one in work.notifications
             if isinstance(one, Heard) and one.event_id in fresh
         }
-        new = await self._remember([(one, ids) for one, ids in entries if ids], answerable)
+        entries = [(one, ids) for one, ids in entries if ids]
+        new = await self._remember(entries, answerable, gone)
         for work in group:
             mine = frozenset(event_id for event_id in new if owners[event_id] is work)
             work.succeed(self._account_for(work, mine, refused))
@@ -205,14 +208,14 @@ class Collector:
         return known
 
     async def _remember(
-        self, entries: Sequence[Entry], answerable: Mapping[str, Address]
+        self, entries: Sequence[Entry], answerable: Mapping[str, Address], gone: Collection[str]
     ) -> frozenset[str]:
         """The ids that were new; all of them where the store does not say."""
         everything = frozenset(event_id for _, ids in entries for event_id in ids)
         if not everything or not self._database.allow():
             return everything
         try:
-            recorded = await self._store.record(entries, list(answerable.values()))
+            recorded = await self._store.record(entries, list(answerable.values()), gone)
         except Transient as error:
             self._store_failed("record", error)
             return everything
@@ -317,6 +320,30 @@ def _worst(rejected: Sequence[Rejected]) -> Rejected:
     """The one that a person should read first: our own failure, then the order of the reasons."""
     order = [RejectReason.failed, *RejectReason]
     return min(rejected, key=lambda one: order.index(one.reason))
+
+
+def _tombstones(group: Sequence[_Work]) -> set[str]:
+    """The events that would say that an item of the group was deleted before we heard of it."""
+    return {identity.deleted(one.item_id) for work in group for one in work.notifications}
+
+
+def _gone(group: Sequence[_Work], fresh: Mapping[str, Record]) -> frozenset[str]:
+    """Items that the group says were deleted."""
+    return frozenset(
+        one.item_id
+        for work in group
+        for one in work.notifications
+        if one.action is Action.deleted and one.event_id in fresh
+    )
+
+
+def _kept(work: _Work, gone: Collection[str], known: Collection[str]) -> Original:
+    """The payload as it is kept: without its bytes where it holds words of somebody who deleted them."""
+    for one in work.notifications:
+        deleted = one.item_id in gone or identity.deleted(one.item_id) in known
+        if deleted and one.action is not Action.deleted:
+            return replace(work.original, body=b"")
+    return work.original
 
 
 def _record(one: Notification) -> Record:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
 from services.alert.domain.card import CardState
 from services.alert.ports import ActResult, DeliveryReason, MessageRef, Purpose
-from services.contracts.events import ClassifiedNotification, CloseReason
+from services.contracts.events import ClassifiedNotification, CloseReason, Reason
 from tests.alert.builders import (
     ACCOUNT,
     PRESENCE,
@@ -575,3 +576,73 @@ async def test_fifty_random_orders_of_the_same_events_thrice_end_in_the_same_epi
             assert living == [(len(once),)], f"seed {seed}"
             posted = [delivery.episode_id for delivery in told.posted()]
             assert len(posted) == len(set(posted)), f"seed {seed}"
+
+
+WORDS = "My flight was cancelled"
+
+
+async def _kept(told: Story) -> str:
+    """Everything that the database holds, but the inbox of what is not folded yet."""
+    tables = await told.rows(
+        "select table_name from information_schema.tables"
+        " where table_schema = 'alert' and table_type = 'BASE TABLE'"
+    )
+    found = [await told.rows(f"select t::text from alert.{name} t") for (name,) in tables]
+    kept = repr(found)
+    # Bytes are shown in hex.
+    return kept + bytes.fromhex("".join(re.findall(r"\\\\x((?:[0-9a-f]{2})+)", kept))).decode(
+        errors="replace"
+    )
+
+
+@pytest.mark.parametrize("deleted_first", [False, True])
+async def test_a_deleted_question_pages_nobody_and_leaves_no_words(
+    postgres: FreshDatabase, deleted_first: bool
+) -> None:
+    question = notified("q", at(0))
+    deletion = notified("q", at(1), action=Action.deleted, text="")
+    async with story(postgres()) as told:
+        await told.hear(*((deletion, question) if deleted_first else (question, deletion)))
+        assert await told.sweep() == []
+        await told.at(200)
+        assert await told.sweep() == []
+        assert "withdrawn" in repr(await told.ended()) or deleted_first
+        assert WORDS not in await _kept(told)
+
+
+async def test_a_deletion_takes_the_words_off_the_card_and_out_of_edits_and_stops_paging(
+    postgres: FreshDatabase,
+) -> None:
+    judged = verdict(reasons=(Reason(layer="text", name="question", says=f"asks: {WORDS}?"),))
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0), judged=judged))
+        assert WORDS in await _kept(told), "else nothing here proves anything"
+        assert await told.sweep() == ["mia"]
+        await told.at(2)
+        edit = notified("q", at(2), action=Action.edited, text=f"{WORDS} AGAIN")
+        await told.hear(edit)
+        await told.sweep()
+        await told.at(3)
+        await told.hear(notified("q", at(3), action=Action.deleted, text=""))
+        await told.at(200)
+        assert await told.sweep() == []
+        card = told.of(Purpose.card)[-1].card
+        assert card is not None
+        assert card.words == "(deleted by its author)"
+        assert WORDS not in repr(card)
+        assert WORDS not in await _kept(told)
+
+
+async def test_of_two_questions_one_deleted_the_other_is_still_paged(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(
+            notified("q1", at(0), root="r"), notified("q2", at(1), root="r", text="And?")
+        )
+        await told.hear(notified("q1", at(2), root="r", action=Action.deleted, text=""))
+        assert await told.sweep() == ["mia"]
+        card = told.of(Purpose.card)[-1].card
+        assert card is not None
+        assert card.words == "And?"
+        assert [line.words for line in card.thread] == ["(deleted by its author)"]

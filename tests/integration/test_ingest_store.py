@@ -137,3 +137,23 @@ async def test_a_lease_is_held_by_one_and_its_number_only_grows(postgres: FreshD
     assert third is not None
     assert third.fence == 3
     await pool.close()
+
+
+async def _bodies(store: EventStore) -> list[bytes]:
+    if isinstance(store, MemoryEventStore):
+        return sorted(one.body for one in store.originals)
+    assert isinstance(store, PostgresEventStore)
+    async with store._pool.connection() as connection:
+        rows = await (await connection.execute("select body from ingest.payloads")).fetchall()
+    return sorted(bytes(row[0]) for row in rows)
+
+
+async def test_a_deletion_drops_the_payloads_that_brought_the_item_and_no_others(
+    store: EventStore,
+) -> None:
+    await store.record([(original(b"words"), ["x:1:7:created"])])
+    await store.record([(original(b"edit"), ["x:1:7:edited:2"])])
+    await store.record([(original(b"neighbour"), ["x:1:77:created"])])
+    await store.record([(original(b"deletion"), ["x:1:7:deleted"])], gone=["x:1:7"])
+    assert await _bodies(store) == [b"deletion", b"neighbour"]
+    assert await store.known(["x:1:7:created"]) == {"x:1:7:created"}, "a repetition stays known"

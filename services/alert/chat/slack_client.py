@@ -13,6 +13,7 @@ import aiohttp
 from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from services.alert.ports import DeliveryReason
 from services.runtime.errors import Permanent, Transient
@@ -145,9 +146,21 @@ class SlackClient:
             return None
         return f"{self._workspace.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}"
 
+    async def identify(self) -> tuple[str, frozenset[str]]:
+        """The workspace's name, and what the token may do (Slack says so in a header; empty: not told)."""
+        response = await self._respond("auth.test", json={})
+        told = next((v for k, v in response.headers.items() if k.lower() == "x-oauth-scopes"), "")
+        data = response.data if isinstance(response.data, dict) else {}
+        scopes = frozenset(scope.strip() for scope in told.split(",") if scope.strip())
+        return str(data.get("team") or data.get("url") or "Slack"), scopes
+
     async def _request(self, method: str, **body: Any) -> dict[str, Any]:
+        data = (await self._respond(method, **body)).data
+        return data if isinstance(data, dict) else {}
+
+    async def _respond(self, method: str, **body: Any) -> AsyncSlackResponse:
         try:
-            response = await self._client().api_call(method, **body)
+            return await self._client().api_call(method, **body)
         except SlackApiError as error:
             raise _named(error, method) from None
         except TimeoutError:
@@ -156,8 +169,6 @@ class SlackClient:
             # Only the kind: aiohttp's texts hold addresses.
             kind = type(error).__name__
             raise Transient(DeliveryReason.unavailable, f"Slack {method}: {kind}") from None
-        data = response.data
-        return data if isinstance(data, dict) else {}
 
     async def close(self) -> None:
         """Close the session; a later call opens another."""

@@ -209,7 +209,8 @@ def overlaid(item: Item, trace: Trace, relabel: Relabel | None = None) -> Item:
     """The item as it is now. A deleted item keeps who and when, and loses its words."""
     shown = item.shown
     if trace.deleted_at is not None:
-        shown = replace(shown, text="", permalink=None)
+        # The reasons may quote the words.
+        shown = replace(shown, text="", permalink=None, why=())
     elif trace.edit is not None:
         shown = replace(shown, text=trace.edit.text)
     return replace(item, shown=shown, deleted_at=trace.deleted_at, relabel=relabel)

@@ -196,3 +196,40 @@ def next_opening(rota: Rota, hours: Sequence[Hours], at: datetime) -> datetime:
         return at
     first = next(open_spans(kept, at), None)
     return at if first is None else max(at, first.begin)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A stretch of time in which the same holds."""
+
+    begin: datetime
+    end: datetime
+    person: str | None
+    """None: nobody, which outside of closed hours is a gap."""
+    because: str
+    """`override`, the layer's id, `closed` or `gap`."""
+
+
+def plan(rota: Rota, hours: Sequence[Hours], begin: datetime, end: datetime) -> list[Watch]:
+    """Who watches when within `[begin, end)`: stretches that tile it, no two neighbours alike.
+
+    In closed hours whoever is on the rota is not paged, so nobody is named.
+    """
+    edges = [*_edges(rota, hours, begin, end), end]
+    found: list[Watch] = []
+    at = begin
+    while at < end:
+        held = on_call(rota, at)
+        until = min(edge.astimezone(UTC) for edge in edges if edge > at)
+        if closed(rota, hours, at):
+            person, because = None, "closed"
+        elif held is None:
+            person, because = None, "gap"
+        else:
+            person, because, until = held.person, held.because, min(until, held.until)
+        if found and (found[-1].person, found[-1].because) == (person, because):
+            found[-1] = Watch(found[-1].begin, until, person, because)
+        else:
+            found.append(Watch(at, until, person, because))
+        at = until
+    return found

@@ -119,7 +119,7 @@ on conflict (item_id) do update set
 with edits as (
     update alert.traces set edit_text = null where item_id = any(%(ids)s)
 )
-update alert.items set text = '', permalink = null where item_id = any(%(ids)s)
+update alert.items set text = '', permalink = null, why = '{}' where item_id = any(%(ids)s)
 
 -- name: outbound_around
 -- The brand's items whose people depend on these: themselves, and replies below them down to the

@@ -161,7 +161,7 @@ class Folding:
         for row in rows:
             trace = traced.get(row["item_id"])
             if trace is not None and trace.deleted_at is not None:
-                row["text"], row["permalink"] = "", None
+                row["text"], row["permalink"], row["why"] = "", None, []
         await connection.execute(FOLD["items_add"], {"items": as_json(rows)})
         return touched, await place_members(connection, new, threads)
 

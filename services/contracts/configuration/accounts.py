@@ -79,7 +79,9 @@ class MetaSettings(Section):
     access_token: SecretName | None = None
     """Environment variable with a token of this page or account; none: it is only listened to."""
     api_url: HttpUrl = HttpUrl("https://graph.facebook.com/v23.0")
-    """The Graph API, with its version: where answers are posted."""
+    """The Graph API, with its version: where answers are posted and gaps are read."""
+    backfill_limit: int = Field(2_000, ge=1)
+    """At most so many items of one kind are read after a gap; what is beyond is counted and told."""
 
 
 class FacebookAccount(_Account):

@@ -324,7 +324,7 @@ class MetaSource:
         entries = as_list(payload.get("entry"), "entry")
         if isinstance(entries, Rejected):
             return [entries]
-        return [one for entry in entries for one in _entry(kind, entry, accounts, receipt)]
+        return [one for entry in entries for one in read_entry(kind, entry, accounts, receipt)]
 
     def sign(self, body: bytes, now: datetime) -> dict[str, str]:
         """As Meta would, with the secret of the first entry's app (else of the first app)."""
@@ -359,7 +359,8 @@ def account_key(account: OwnAccount) -> str:
     return f"{kind}:{account.native_id}"
 
 
-def _entry(kind: str, entry: Any, accounts: Accounts, receipt: Receipt) -> Iterator[Parsed]:
+def read_entry(kind: str, entry: Any, accounts: Accounts, receipt: Receipt) -> Iterator[Parsed]:
+    """Every change and message of one entry."""
     if not isinstance(entry, dict):
         yield Rejected(RejectReason.malformed, f"entry: a {type(entry).__name__}, not an object")
         return

@@ -24,6 +24,7 @@ from services.ingest.replay_mark import key_of
 from services.ingest.sources.mastodon import MastodonReplay
 from services.ingest.sources.mastodon_api import MastodonAccountFeed
 from services.ingest.sources.meta import MetaApp, MetaSource, account_key
+from services.ingest.sources.meta_graph import MetaGraphFeed
 from services.ingest.sources.pulled import PulledSource
 from services.ingest.sources.replay import NotificationReplay
 from services.ingest.sources.source import Source
@@ -142,13 +143,17 @@ def build_pulled(
 ) -> list[PulledSource]:
     """Every source that we listen to. Makes no connection."""
     owned = own_accounts(configuration)
-    return [
-        MastodonAccountFeed(
-            owned["mastodon", one.id], one.settings, secrets(one.settings.access_token), clock
-        )
-        for one in configuration.accounts
-        if isinstance(one, MastodonAccount)
-    ]
+    found: list[PulledSource] = []
+    for one in configuration.accounts:
+        account = owned[one.platform, one.id]
+        if isinstance(one, MastodonAccount):
+            token = secrets(one.settings.access_token)
+            found.append(MastodonAccountFeed(account, one.settings, token, clock))
+        elif isinstance(one, FacebookAccount | InstagramAccount) and one.settings.access_token:
+            token = secrets(one.settings.access_token)
+            app_secret = secrets(one.settings.app_secret)
+            found.append(MetaGraphFeed(account, one.settings, token, app_secret, clock))
+    return found
 
 
 def source_labels(configuration: Configuration) -> Iterator[tuple[str, str]]:

@@ -63,11 +63,15 @@ class EventStore(Protocol):
         ...
 
     async def record(
-        self, entries: Sequence[Entry], addresses: Sequence[Address] = ()
+        self,
+        entries: Sequence[Entry],
+        addresses: Sequence[Address] = (),
+        gone: Collection[str] = (),
     ) -> frozenset[str]:
         """Remember what Kafka acknowledged; returns the ids that were new at this moment.
 
-        `addresses`: where answers to these items go; one an item, the newer one holds.
+        `addresses`: where answers to these items go; one an item, the newer one holds. `gone`: ids of items
+        that their authors deleted: the payloads that brought them are dropped, with all that was in them.
         """
         ...
 
@@ -128,7 +132,10 @@ class PostgresEventStore:
         return frozenset(row[0] for row in rows)
 
     async def record(
-        self, entries: Sequence[Entry], addresses: Sequence[Address] = ()
+        self,
+        entries: Sequence[Entry],
+        addresses: Sequence[Address] = (),
+        gone: Collection[str] = (),
     ) -> frozenset[str]:
         """See EventStore. Ids go in order: two replicas with the same events cannot lock each other."""
         payloads = [(uuid.uuid4(), original) for original, _ in entries]
@@ -147,6 +154,7 @@ class PostgresEventStore:
                 "received": [one.received_at for _, one in payloads],
                 "event_ids": [event_id for event_id, _ in seen],
                 "payload_ids": [payload_id for _, payload_id in seen],
+                "gone": list(gone),
                 "addresses": Jsonb([_row(one) for one in sorted(addresses, key=_item_id)]),
             },
             self._record_patience,
@@ -209,6 +217,7 @@ class MemoryEventStore:
     def __init__(self) -> None:
         self.seen: set[str] = set()
         self.originals: list[Original] = []
+        self._brought: dict[str, Original] = {}
         self.addresses: dict[str, Address] = {}
         self.cursors: dict[Feed, tuple[str, int]] = {}
         self.broken = False
@@ -223,7 +232,10 @@ class MemoryEventStore:
         return frozenset(self.seen & set(event_ids))
 
     async def record(
-        self, entries: Sequence[Entry], addresses: Sequence[Address] = ()
+        self,
+        entries: Sequence[Entry],
+        addresses: Sequence[Address] = (),
+        gone: Collection[str] = (),
     ) -> frozenset[str]:
         """See EventStore."""
         self._check()
@@ -231,6 +243,11 @@ class MemoryEventStore:
         new = frozenset(event_id for _, ids in entries for event_id in ids) - self.seen
         self.seen |= new
         self.originals.extend(original for original, _ in entries)
+        before = [one for one in self._brought if one.startswith(tuple(f"{id_}:" for id_ in gone))]
+        for event_id in before:
+            original = self._brought.pop(event_id)
+            self.originals = [one for one in self.originals if one is not original]
+        self._brought.update((event_id, one) for one, ids in entries for event_id in ids)
         return new
 
     async def cursor(self, feed: Feed) -> str | None:

@@ -5,6 +5,7 @@ select event_id from ingest.seen where event_id = any(%(event_ids)s);
 -- name: record
 -- Keep originals, where answers go, and the ids of what Kafka has acknowledged. Returns the ids that were new: of two
 -- replicas with the same event at the same moment one is told so, the other is not.
+-- `gone`: items that their authors have deleted; the payloads that brought their words go in the same step.
 with payload as (
     insert into ingest.payloads (id, source, content_type, body, received_at)
     select * from unnest(
@@ -20,6 +21,12 @@ with payload as (
     )
     on conflict (item_id) do update
     set root = excluded.root, details = excluded.details, kept_at = clock_timestamp()
+), redacted as (
+    delete from ingest.payloads where id in (
+        select one.payload_id from unnest(%(gone)s::text[]) as item_id
+        join ingest.seen as one
+            on one.event_id collate "C" >= item_id || ':' and one.event_id collate "C" < item_id || ';'
+    )
 )
 insert into ingest.seen (event_id, payload_id)
 select * from unnest(%(event_ids)s::text[], %(payload_ids)s::uuid[])

@@ -1,0 +1,145 @@
+"""Checks of every account that the brand listens through: secrets, tokens, and the way in from outside.
+
+A platform that is listened to is asked with the very source that listens, so a new one is checked by
+being one. What a platform alone knows stands in `sources/*_checks.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from services.contracts.configuration import Account, Configuration, WebhookAccount
+from services.ingest.sources import mastodon_checks, meta_checks, reach
+from services.ingest.sources.pulled import PulledSource, PullReason
+from services.ingest.sources.registry import Secrets, build_pulled, build_sources
+from services.ingest.sources.source import Source
+from services.runtime.checks import Check, Finding, answered, good, unknown, wrong
+from services.runtime.clock import Clock
+from services.runtime.errors import Permanent, Transient, WrongConfiguration
+
+AREA = "sources"
+_THREADS: Mapping[str, str] = {
+    "x": "Account Activity reads no threads: who answers your customer without naming you stays unseen",
+    "facebook": "comments under your own posts come by webhook, whomever they name; other pages' do not",
+    "instagram": "comments under your own media come by webhook, whomever they name; others' do not",
+    "mastodon": "the API could read a thread again, Presence does not yet: it hears answers that name you",
+    "webhook": "the system sends what it wants to; nothing can be read there",
+}
+"""Whether threads of open episodes are read again, so that an impostor is seen who names nobody."""
+_MENDS: Mapping[PullReason, str] = {
+    PullReason.credentials: "make a new token with the scopes of docs/sources.md, put it into {secret}",
+    PullReason.wrong_account: "mend `id` in presence.yaml, or take that account's own token",
+    PullReason.unreachable: "is the address in presence.yaml right, and may this machine reach it?",
+    PullReason.timeout: "is the server up? Presence goes on trying",
+    PullReason.disconnected: "is the server up? Presence goes on trying",
+    PullReason.server_error: "the platform has trouble of its own: see its status page",
+    PullReason.rate_limited: "wait; other programs with this token use up its share",
+    PullReason.unexpected: "does the address in presence.yaml lead to that platform's API?",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One account with all that its checks may use."""
+
+    account: Account
+    label: str
+    source: Source | None
+    pulled: PulledSource | None
+    intake_url: str | None
+    secrets: Secrets
+
+
+def label(account: Account) -> str:
+    """As a person knows it."""
+    return f"{account.platform} {'@' + account.handle if account.handle else account.id}"
+
+
+def source_checks(
+    configuration: Configuration, secrets: Secrets, clock: Clock, intake_url: str | None
+) -> Iterator[Check]:
+    """Every check of every account. `intake_url`: where platforms reach ingest, as far as it is known."""
+    for account in configuration.accounts:
+        # Alone: a secret that another account lacks says nothing about this one.
+        alone = configuration.model_copy(update={"accounts": (account,)})
+        try:
+            sources = build_sources(alone, secrets, None)
+            pulled = build_pulled(alone, secrets, clock)
+        except WrongConfiguration as error:
+            absent = "is not set" in str(error)
+            mend = (
+                "set it in ingest's environment (docs/sources.md says where to get it)"
+                if absent
+                else "mend it in presence.yaml, or in ingest's environment (docs/sources.md)"
+            )
+            yield answered(AREA, label(account), wrong(str(error), mend))
+            continue
+        asked = Asked(
+            account,
+            label(account),
+            next(iter(sources.values()), None),
+            pulled[0] if pulled else None,
+            intake_url,
+            secrets,
+        )
+        yield from _checks(asked)
+
+
+def _checks(asked: Asked) -> Iterator[Check]:
+    account = asked.account
+    if asked.pulled is not None:
+        yield Check(AREA, f"{asked.label}: token", _token(asked.pulled, account))
+    if asked.source is not None:
+        if asked.pulled is None:
+            yield answered(AREA, f"{asked.label}: secrets", _secrets(account))
+        yield Check(AREA, f"{asked.label}: way in", _way_in(asked))
+    yield from meta_checks.checks(AREA, asked.label, account, asked.secrets)
+    says = _THREADS.get(account.platform)
+    if says:
+        yield answered(AREA, f"{asked.label}: threads", unknown(says))
+
+
+def _secrets(account: Account) -> Finding:
+    if isinstance(account, WebhookAccount):
+        return good(f"{account.settings.secret} is a Standard Webhooks secret")
+    return good("set; whether the platform holds the same is seen at its first delivery")
+
+
+def _token(source: PulledSource, account: Account) -> Callable[[], Awaitable[Finding]]:
+    secret = getattr(account.settings, "access_token", None) or "its variable"
+
+    async def look() -> Finding:
+        try:
+            await source.identify()
+            if account.platform == "mastodon":
+                return await mastodon_checks.may_read(source, secret)
+        except (Transient, Permanent) as error:
+            reason = error.reason if isinstance(error.reason, PullReason) else PullReason.unexpected
+            return wrong(_said(error, reason), _MENDS.get(reason, "").format(secret=secret))
+        finally:
+            await source.close()
+        return good("the token is this account's")
+
+    return look
+
+
+def _said(error: Transient | Permanent, reason: PullReason) -> str:
+    words = reason.value.replace("_", " ")
+    return f"{words}: {error.detail}" if error.detail else words
+
+
+def _way_in(asked: Asked) -> Callable[[], Awaitable[Finding]]:
+    async def look() -> Finding:
+        assert asked.source is not None
+        if asked.intake_url is None:
+            return unknown(
+                "where the platform reaches ingest is not known here",
+                "set PRESENCE_PUBLIC_URL, or pass --intake-url",
+            )
+        async with httpx.AsyncClient(timeout=4.0, follow_redirects=False) as http:
+            return await reach.way_in(http, asked.intake_url, asked.source, asked.account.id)
+
+    return look
