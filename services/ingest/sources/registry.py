@@ -6,6 +6,7 @@ import base64
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import partial
 
 from pydantic import SecretStr
 from standardwebhooks import Webhook
@@ -13,6 +14,7 @@ from standardwebhooks import Webhook
 from services.contracts.configuration import (
     Account,
     Configuration,
+    EmailAccount,
     FacebookAccount,
     InstagramAccount,
     MastodonAccount,
@@ -21,6 +23,7 @@ from services.contracts.configuration import (
 )
 from services.ingest.domain.accounts import OwnAccount, own_accounts
 from services.ingest.replay_mark import key_of
+from services.ingest.sources.email_imap import EmailAccountFeed
 from services.ingest.sources.mastodon import MastodonReplay
 from services.ingest.sources.mastodon_api import MastodonAccountFeed
 from services.ingest.sources.meta import MetaApp, MetaSource, account_key
@@ -36,8 +39,8 @@ Secrets = Callable[[str], SecretStr]
 """The secret in an environment variable; raises WrongConfiguration where it is not set."""
 Owned = dict[tuple[str, str], OwnAccount]
 
-PULLED = frozenset({MastodonAccountFeed.name})
-RESERVED = frozenset({"x", "meta", "mastodon", "replay"})
+PULLED = frozenset({MastodonAccountFeed.name, EmailAccountFeed.name})
+RESERVED = frozenset({"x", "meta", "mastodon", "email", "replay"})
 
 
 def _bytes(secret: SecretStr) -> bytes:
@@ -142,13 +145,17 @@ def build_pulled(
 ) -> list[PulledSource]:
     """Every source that we listen to. Makes no connection."""
     owned = own_accounts(configuration)
-    return [
-        MastodonAccountFeed(
-            owned["mastodon", one.id], one.settings, secrets(one.settings.access_token), clock
-        )
-        for one in configuration.accounts
-        if isinstance(one, MastodonAccount)
-    ]
+    found: list[PulledSource] = []
+    for one in configuration.accounts:
+        if isinstance(one, MastodonAccount):
+            token = secrets(one.settings.access_token)
+            found.append(MastodonAccountFeed(owned["mastodon", one.id], one.settings, token, clock))
+        elif isinstance(one, EmailAccount):
+            # Said at the start when it is missing; read anew at every login, since tokens are renewed.
+            secrets(one.settings.secret)
+            read = partial(secrets, one.settings.secret)
+            found.append(EmailAccountFeed(owned["email", one.id], one.settings, read, clock))
+    return found
 
 
 def source_labels(configuration: Configuration) -> Iterator[tuple[str, str]]:
