@@ -32,6 +32,11 @@ _ORIGINAL = re.compile(
     r"元のメッセージ|原始邮件|原始郵件|원본 메시지|orijinal ileti)\s*[-_*=—]{2,}\W{0,3}",
     re.IGNORECASE,
 )
+_FORWARD = re.compile(
+    r"[-_=]{3,}\s*(?:forwarded message|weitergeleitete nachricht|message transféré|mensaje reenviado|"
+    r"messaggio inoltrato|mensagem encaminhada|doorgestuurd bericht|転送|转发)|^begin forwarded message:",
+    re.IGNORECASE,
+)
 _NAMES = {
     "from": (
         "from", "von", "de", "da", "van", "fra", "från", "od", "от", "lähettäjä", "差出人",
@@ -69,6 +74,9 @@ def _own_lines(lines: Sequence[str]) -> list[str]:
     at = 0
     while at < len(lines):
         line = lines[at]
+        if _FORWARD.search(line[:200]):
+            # What somebody forwards is what they want to be read.
+            return [*kept, *lines[at:]]
         if _ORIGINAL.fullmatch(line.strip()) or _begins_header_block(lines, at):
             break
         length = _attribution(lines, at)
@@ -139,10 +147,6 @@ _QUOTING = (
     "blockquote.cite", "#mail-editor-reference-message-container",
 )  # fmt: skip
 _REST_IS_QUOTED = ("#divRplyFwdMsg", "#appendonsend", "#OLK_SRC_BODY_SECTION", "#reply-intro")
-_FORWARD = re.compile(
-    r"forwarded message|weitergeleitete nachricht|message transféré|mensaje reenviado",
-    re.IGNORECASE,
-)
 
 
 def markup_without_quotes(markup: str) -> str:

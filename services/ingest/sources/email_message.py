@@ -37,6 +37,7 @@ _ALIASES = {
 }  # fmt: skip
 _NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"})
 """Codecs of Python's that are no charsets of mail; some are slow on purpose-made input."""
+_ADDRESS = re.compile(r"[^\s<>@\",;:()]{1,100}@[^\s<>@\",;:()]{1,200}")
 _LINK = re.compile(r"https?://[^\s<>\"'\])}]{1,2000}")
 
 
@@ -80,7 +81,7 @@ class Mail:
         """Everybody in these headers, once each, in order."""
         values = [value for name in names for value in self._all(name)]
         found: dict[str, Address] = {}
-        for name, address in getaddresses(values, strict=False)[:ADDRESSES_READ]:
+        for name, address in _mailboxes(values)[:ADDRESSES_READ]:
             address = _printable(address).lower()
             if "@" in address and " " not in address and len(address) <= 320:
                 found.setdefault(address, Address(_decoded(name), address))
@@ -140,6 +141,14 @@ class Mail:
 
     def _raw(self, name: str) -> str:
         return next(iter(self._all(name)), "")
+
+
+def _mailboxes(values: list[str]) -> list[tuple[str, str]]:
+    """Names and addresses; out of a list that breaks the grammar at least what has an @."""
+    found = getaddresses(values)
+    if any("@" in address for _, address in found):
+        return found
+    return [("", one) for value in values for one in _ADDRESS.findall(value)]
 
 
 def _printable(text: str) -> str:

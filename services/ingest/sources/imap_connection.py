@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import imapclient
 from imapclient.exceptions import LoginError
+from imapclient.imapclient import SENT
 from pydantic import SecretStr
 
 from services.contracts.configuration.accounts import EmailSettings, MailLogin, MailSecurity
@@ -67,7 +68,7 @@ class ImapConnection:
         self._user = user
         self._secret = secret
         self._client: Any = None
-        self._idling = False
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="imap")
 
     @property
@@ -77,53 +78,54 @@ class ImapConnection:
 
     async def open(self) -> None:
         """Connect and log in."""
-        await self._run(self._open)
+        self._client = await self._on_thread(self._open)
 
     async def examine(self, folder: str) -> Folder:
         """Open a folder for reading only."""
-        return await self._run(lambda: self._examine(folder))
+        return await self._run(lambda client: _examine(client, folder))
 
     async def newest(self, folder: Folder, count: int) -> list[int]:
         """The UIDs of the last `count` mails."""
         if folder.count == 0:
             return []
         return await self._run(
-            lambda: self._search([f"{max(1, folder.count - count + 1)}:{folder.count}"])
+            lambda client: _search(client, [f"{max(1, folder.count - count + 1)}:{folder.count}"])
         )
 
     async def after(self, uid: int) -> list[int]:
         """The UIDs above this one, in order. `n:*` always holds the last mail, so it is filtered."""
-        found = await self._run(lambda: self._search(["UID", f"{uid + 1}:*"]))
+        found = await self._run(lambda client: _search(client, ["UID", f"{uid + 1}:*"]))
         return [one for one in found if one > uid]
 
     async def since(self, day: datetime) -> frozenset[int]:
         """The UIDs of what arrived on this day (of the server's calendar) or later."""
-        return frozenset(await self._run(lambda: self._search(["SINCE", day.date()])))
+        return frozenset(await self._run(lambda client: _search(client, ["SINCE", day.date()])))
 
     async def fetch(self, uids: Sequence[int], limit: int) -> list[Fetched]:
         """The first `limit` bytes of each, in the order of UIDs; what is gone meanwhile is left out."""
-        return await self._run(lambda: self._fetch(uids, limit))
+        return await self._run(lambda client: _fetch(client, uids, limit))
 
     async def sent_folder(self) -> str | None:
         """The folder that the server marks as sent mail, or that has the usual name."""
-        found = await self._run(lambda: self._client.find_special_folder(imapclient.SENT))
+        found = await self._run(lambda client: client.find_special_folder(SENT))
         return str(found) if found else None
 
     async def wait_for_change(self, seconds: float) -> None:
         """IDLE for at most so long; returns when the server said anything about the folder."""
-        await self._run(lambda: self._idle(seconds))
+        await self._run(lambda client: _idle(client, seconds))
 
     async def find(self, message_id: str) -> bool:
         """Whether the examined folder holds this Message-ID."""
         criteria = ["HEADER", "Message-ID", message_id]
-        return bool(await self._run(lambda: self._search(criteria)))
+        return bool(await self._run(lambda client: _search(client, criteria)))
 
     async def append(self, folder: str, raw: bytes, at: datetime) -> None:
         """File a mail that was sent, as read."""
-        await self._run(lambda: self._client.append(folder, raw, (imapclient.SEEN,), at))
+        await self._run(lambda client: client.append(folder, raw, (imapclient.SEEN,), at))
 
     def close(self) -> None:
         """At once, also out of an IDLE: the thread ends with its socket."""
+        self._closed = True
         client, self._client = self._client, None
         if client is not None:
             # Wakes a thread that waits in poll(); the TLS layer is left to that thread.
@@ -132,13 +134,18 @@ class ImapConnection:
             self._thread.submit(_hang_up, client)
         self._thread.shutdown(wait=False)
 
-    async def _run(self, call: Callable[[], T]) -> T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, _ours, call)
-        except RuntimeError as error:  # closed under our hands
-            raise Transient(PullReason.disconnected, "closed") from error
+    async def _run(self, call: Callable[[Any], T]) -> T:
+        client = self._client
+        if client is None:
+            raise Transient(PullReason.disconnected, "not logged in")
+        return await self._on_thread(lambda: call(client))
 
-    def _open(self) -> None:
+    async def _on_thread(self, call: Callable[[], T]) -> T:
+        if self._closed:
+            raise Transient(PullReason.disconnected, "closed")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _ours, call)
+
+    def _open(self) -> Any:
         # Its debug log would hold people's mail.
         logging.getLogger("imapclient").setLevel(logging.WARNING)
         server = self._settings.imap
@@ -161,37 +168,41 @@ class ImapConnection:
         except BaseException:
             _hang_up(client)
             raise
-        self._client = client
+        return client
 
-    def _examine(self, folder: str) -> Folder:
-        try:
-            told = self._client.select_folder(folder, readonly=True)
-        except imaplib.IMAP4.abort:
-            raise
-        except imaplib.IMAP4.error as error:
-            says = f"the folder {folder!r} cannot be opened: {_words(error)}"
-            raise Permanent(PullReason.unexpected, says) from error
-        return Folder(
-            int(told.get(b"UIDVALIDITY", 0)), int(told.get(b"UIDNEXT", 1)), int(told[b"EXISTS"])
-        )
 
-    def _search(self, criteria: list[Any]) -> list[int]:
-        return sorted(int(one) for one in self._client.search(criteria))
+def _examine(client: Any, folder: str) -> Folder:
+    try:
+        told = client.select_folder(folder, readonly=True)
+    except imaplib.IMAP4.abort:
+        raise
+    except imaplib.IMAP4.error as error:
+        says = f"the folder {folder!r} cannot be opened: {_words(error)}"
+        raise Permanent(PullReason.unexpected, says) from error
+    return Folder(
+        int(told.get(b"UIDVALIDITY", 0)), int(told.get(b"UIDNEXT", 1)), int(told[b"EXISTS"])
+    )
 
-    def _fetch(self, uids: Sequence[int], limit: int) -> list[Fetched]:
-        wanted = ["INTERNALDATE", "RFC822.SIZE", f"BODY.PEEK[]<0.{limit}>"]
-        found = self._client.fetch(list(uids), wanted)
-        return [_fetched(uid, found[uid]) for uid in sorted(found) if b"BODY[]<0>" in found[uid]]
 
-    def _idle(self, seconds: float) -> None:
-        if not self._client.has_capability("IDLE"):
-            self._client.noop()
-            return
-        self._client.idle()
-        try:
-            self._client.idle_check(timeout=seconds)
-        finally:
-            self._client.idle_done()
+def _search(client: Any, criteria: list[Any]) -> list[int]:
+    return sorted(int(one) for one in client.search(criteria))
+
+
+def _fetch(client: Any, uids: Sequence[int], limit: int) -> list[Fetched]:
+    wanted = ["INTERNALDATE", "RFC822.SIZE", f"BODY.PEEK[]<0.{limit}>"]
+    found = client.fetch(list(uids), wanted)
+    return [_fetched(uid, found[uid]) for uid in sorted(found) if b"BODY[]<0>" in found[uid]]
+
+
+def _idle(client: Any, seconds: float) -> None:
+    if not client.has_capability("IDLE"):
+        client.noop()
+        return
+    client.idle()
+    try:
+        client.idle_check(timeout=seconds)
+    finally:
+        client.idle_done()
 
 
 def _fetched(uid: int, told: dict[bytes, Any]) -> Fetched:
@@ -235,6 +246,6 @@ def _ours(call: Callable[[], T]) -> T:
         raise Transient(PullReason.timeout, "no answer") from error
     except (OSError, EOFError) as error:
         raise Transient(PullReason.unreachable, type(error).__name__) from error
-    except (AttributeError, ValueError) as error:
-        # imaplib on a connection that is closed while it reads, or an answer that is no IMAP.
+    except ValueError as error:
+        # An answer that is no IMAP.
         raise Transient(PullReason.unexpected, type(error).__name__) from error
