@@ -181,10 +181,12 @@ class EmailSettings(Section):
     """Folders that people's mail arrives in."""
     sent: str | None = None
     """The folder of sent mail; left out, the one that the server marks as such."""
+    files_sent: bool = False
+    """Whether the SMTP server itself files what it sends there (Gmail and Microsoft 365 do)."""
     aliases: tuple[str, ...] = ()
     """Further addresses of this mailbox: mail from them is the brand's own."""
     from_name: str | None = None
-    """The name that answers are sent under; left out, the brand's."""
+    """The name that answers are sent under; left out, they carry the bare address."""
     backfill_limit: int = Field(2_000, ge=1)
     """At most so many mails of one folder are read after a gap; what is beyond is counted and told."""
     size_limit: int = Field(262_144, ge=16_384)

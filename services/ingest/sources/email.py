@@ -14,11 +14,13 @@ from services.contracts import identity
 from services.contracts.events import Author, Kind, Mention
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Item, Receipt, unknown_author
-from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed
+from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed, Unreadable
 from services.ingest.sources.email_message import Address, Mail
 from services.ingest.sources.source import read_change
 
 ID_LIMIT = 300
+SUBJECT_LIMIT = 300
+REFERENCES_KEPT = 8
 MACHINES = ("mailer-daemon", "postmaster", "no-reply", "noreply", "donotreply", "do-not-reply")
 REPORTS = ("delivery-status", "disposition-notification", "feedback-report")
 
@@ -39,6 +41,14 @@ class Letter:
 def parse_letter(letter: Letter, account: OwnAccount, receipt: Receipt) -> Parsed:
     """One mail. Never raises."""
     return read_change(lambda: _read(letter, account), account, receipt, "mail")
+
+
+def read_letter(letter: Letter, account: OwnAccount) -> Item:
+    """A mail that we sent ourselves. Raises Unreadable for another."""
+    found = _read(letter, account)
+    if isinstance(found, Ignored):
+        raise Unreadable(found.what)
+    return found
 
 
 def _read(letter: Letter, account: OwnAccount) -> Item | Ignored:
@@ -77,7 +87,26 @@ def _read(letter: Letter, account: OwnAccount) -> Item | Ignored:
         mentions=tuple(Mention(id=one.address, handle=one.address) for one in others),
         happened_at=letter.arrived_at,
         claimed_at=mail.date(),
+        address=None if letter.sent else _way_back(mail, author, account),
     )
+
+
+def _way_back(mail: Mail, author: Author, account: OwnAccount) -> dict[str, str] | None:
+    """What an answer needs: whom, and the thread's first and last ids (RFC 5322, 3.6.4)."""
+    answer_to = [one.address for one in mail.addresses("reply-to")]
+    to = [one for one in (*answer_to, author.id) if "@" in one and one not in account.own_ids]
+    if not to:
+        return None
+    own = [one for one in mail.message_ids("message-id") if len(one) <= ID_LIMIT][:1]
+    before = mail.message_ids("references") or mail.message_ids("in-reply-to")
+    thread = [one for one in before if len(one) <= ID_LIMIT and one not in own]
+    kept = list(dict.fromkeys([*thread[:1], *thread[-REFERENCES_KEPT:], *own]))
+    return {
+        "to": to[0],
+        "subject": mail.header("subject")[:SUBJECT_LIMIT],
+        "message_id": "".join(own),
+        "references": " ".join(f"<{one}>" for one in kept),
+    }
 
 
 def _bounded(message_id: str) -> str:

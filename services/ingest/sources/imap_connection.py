@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import imapclient
@@ -114,10 +114,11 @@ class ImapConnection:
         """IDLE for at most so long; returns when the server said anything about the folder."""
         await self._run(lambda client: _idle(client, seconds))
 
-    async def find(self, message_id: str) -> bool:
-        """Whether the examined folder holds this Message-ID."""
-        criteria = ["HEADER", "Message-ID", message_id]
-        return bool(await self._run(lambda client: _search(client, criteria)))
+    async def answers_to(self, message_id: str | None, to: str, since: datetime) -> list[int]:
+        """The UIDs of what answers this mail (or, without its id, was sent to this person) since then."""
+        named = ["HEADER", "In-Reply-To", message_id] if message_id else ["TO", to]
+        criteria = ["SINCE", (since - timedelta(days=1)).date(), *named]
+        return await self._run(lambda client: _search(client, criteria))
 
     async def append(self, folder: str, raw: bytes, at: datetime) -> None:
         """File a mail that was sent, as read."""
