@@ -155,13 +155,6 @@ class MailServer:
             self._process.stderr.close()
         self._process = None
 
-    def cut_idle(self) -> None:
-        """End the processes that serve connections, as a proxy that drops them would."""
-        assert self._process is not None
-        subprocess.run(
-            ["doveadm", "-c", str(self._config), "kick", "*"], capture_output=True, check=False
-        )
-
     def remove(self) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -195,8 +188,14 @@ class MailServer:
         """As after a restore: the same mails under another UIDVALIDITY. Stops and starts."""
         self.kill()
         for path in (self.folder / "mail" / user).rglob("dovecot*"):
-            path.unlink()
-        time.sleep(1.1)  # UIDVALIDITY is a time in seconds
+            if path.name != "dovecot-uidlist":
+                path.unlink()
+                continue
+            # Its first line is `3 V<UIDVALIDITY> N<next UID> …`.
+            head, _, rest = path.read_text().partition("\n")
+            version, validity, *others = head.split(" ")
+            anew = f"V{int(validity.removeprefix('V')) + 1_000}"
+            path.write_text("\n".join([" ".join([version, anew, *others]), rest]))
         self.start()
 
 
