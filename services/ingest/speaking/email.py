@@ -158,6 +158,7 @@ class EmailSpeaker:
         """Up to the words themselves: what fails here was surely not sent."""
         try:
             await smtp.connect()
+            await smtp.ehlo()
             user = self._settings.user or self.account.native_id
             secret = self._secret().get_secret_value()
             if self._settings.login is MailLogin.xoauth2:
