@@ -19,6 +19,7 @@ PLATFORMS = {
     "facebook": "Facebook",
     "instagram": "Instagram",
     "mastodon": "Mastodon",
+    "email": "Email",
     "webhook": "Web",
 }
 CLOSED = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from services.contracts.configuration import (
     Account,
     Configuration,
+    EmailAccount,
     MastodonAccount,
     WebhookAccount,
 )
@@ -59,7 +60,10 @@ def own_accounts(configuration: Configuration) -> dict[tuple[str, str], OwnAccou
     """Every account of presence.yaml, by (platform, id)."""
     spaces: dict[tuple[str, tuple[str, str]], set[str]] = defaultdict(set)
     for account in configuration.accounts:
-        spaces[account.brand, _id_space(account)].add(native_id(account))
+        space = spaces[account.brand, _id_space(account)]
+        space.add(native_id(account))
+        if isinstance(account, EmailAccount):
+            space.update(alias.lower() for alias in account.settings.aliases)
     lists = {brand.id: brand.author_lists for brand in configuration.brands}
     found: dict[tuple[str, str], OwnAccount] = {}
     for account in configuration.accounts:

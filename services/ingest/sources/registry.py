@@ -6,6 +6,7 @@ import base64
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import partial
 
 from pydantic import SecretStr
 from standardwebhooks import Webhook
@@ -13,6 +14,7 @@ from standardwebhooks import Webhook
 from services.contracts.configuration import (
     Account,
     Configuration,
+    EmailAccount,
     FacebookAccount,
     InstagramAccount,
     MastodonAccount,
@@ -21,6 +23,7 @@ from services.contracts.configuration import (
 )
 from services.ingest.domain.accounts import OwnAccount, own_accounts
 from services.ingest.replay_mark import key_of
+from services.ingest.sources.email_imap import EmailAccountFeed
 from services.ingest.sources.mastodon import MastodonReplay
 from services.ingest.sources.mastodon_api import MastodonAccountFeed
 from services.ingest.sources.meta import MetaApp, MetaSource, account_key
@@ -37,8 +40,8 @@ Secrets = Callable[[str], SecretStr]
 """The secret in an environment variable; raises WrongConfiguration where it is not set."""
 Owned = dict[tuple[str, str], OwnAccount]
 
-PULLED = frozenset({MastodonAccountFeed.name})
-RESERVED = frozenset({"x", "meta", "mastodon", "replay"})
+PULLED = frozenset({MastodonAccountFeed.name, EmailAccountFeed.name})
+RESERVED = frozenset({"x", "meta", "mastodon", "email", "replay"})
 
 
 def _bytes(secret: SecretStr) -> bytes:
@@ -153,6 +156,11 @@ def build_pulled(
             token = secrets(one.settings.access_token)
             app_secret = secrets(one.settings.app_secret)
             found.append(MetaGraphFeed(account, one.settings, token, app_secret, clock))
+        elif isinstance(one, EmailAccount):
+            # Said at the start when it is missing; read anew at every login, since tokens are renewed.
+            secrets(one.settings.secret)
+            read = partial(secrets, one.settings.secret)
+            found.append(EmailAccountFeed(account, one.settings, read, clock))
     return found
 
 
