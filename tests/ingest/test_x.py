@@ -12,7 +12,7 @@ import pytest
 from services.contracts.events import Direction, Kind, Notification
 from services.ingest.domain.outcome import Ignored, Rejected, RejectReason
 from services.ingest.sources.source import Refused
-from tests.ingest.brand import SECRETS, platform
+from tests.ingest.brand import SECRETS, payload, platform
 
 X = platform("x")
 
@@ -43,6 +43,29 @@ def test_a_long_quote_is_read_whole() -> None:
     assert found.text.startswith("Look at this, cut nowhere: five hours")
     assert found.links == ("https://example.org/five",)
     assert found.media[0].alt == "A queue"
+
+
+def test_recovered_activity_has_the_ids_that_it_had_whatever_it_comes_with() -> None:
+    """X recovers up to five days: other counts by then, other neighbours in the payload."""
+    body = orjson.loads(payload("x", "mention"))
+    (post,) = body["tweet_create_events"]
+    later = {**post, "favorite_count": 12, "user": {**post["user"], "followers_count": 9_000}}
+    other = {**post, "id": 9002, "id_str": "9002"}
+    again = orjson.dumps({**body, "tweet_create_events": [other, later]})
+    first, second = X.read(again)
+    assert isinstance(first, Notification)
+    assert isinstance(second, Notification)
+    assert second.event_id == X.one("mention").event_id != first.event_id
+
+
+def test_a_quote_that_does_not_name_us_is_a_quote() -> None:
+    body = orjson.loads(payload("x", "long_quote"))
+    (post,) = body["tweet_create_events"]
+    post["extended_tweet"]["entities"]["user_mentions"] = []
+    (found,) = X.read(orjson.dumps(body))
+    assert isinstance(found, Notification)
+    assert found.kinds == {Kind.quote}
+    assert not found.addressed
 
 
 def test_a_repost_belongs_to_the_post_it_repeats() -> None:
