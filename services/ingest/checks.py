@@ -16,11 +16,15 @@ from services.ingest.sources import mastodon_checks, meta_checks, reach
 from services.ingest.sources.pulled import PulledSource, PullReason
 from services.ingest.sources.registry import Secrets, build_pulled, build_sources
 from services.ingest.sources.source import Source
+from services.ingest.speaking.port import Speaker
+from services.ingest.speaking.registry import BUILDERS, build_speakers
+from services.ingest.speaking.x import XSpeaker
 from services.runtime.checks import Check, Finding, answered, good, unknown, wrong
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient, WrongConfiguration
 
 AREA = "sources"
+_SPEAK = "name a token (for email: smtp) under the account's settings (docs/sources.md)"
 _THREADS: Mapping[str, str] = {
     "x": "Account Activity reads no threads: who answers your customer without naming you stays unseen",
     "facebook": "comments under your own posts come by webhook, whomever they name; other pages' do not",
@@ -52,6 +56,7 @@ class Asked:
     pulled: PulledSource | None
     intake_url: str | None
     secrets: Secrets
+    speaker: Speaker | None
 
 
 def label(account: Account) -> str:
@@ -69,6 +74,7 @@ def source_checks(
         try:
             sources = build_sources(alone, secrets, None)
             pulled = build_pulled(alone, secrets, clock)
+            speakers = build_speakers(alone, secrets, clock)
         except WrongConfiguration as error:
             absent = "is not set" in str(error)
             mend = (
@@ -85,6 +91,7 @@ def source_checks(
             pulled[0] if pulled else None,
             intake_url,
             secrets,
+            next(iter(speakers.values()), None),
         )
         yield from _checks(asked)
 
@@ -98,6 +105,8 @@ def _checks(asked: Asked) -> Iterator[Check]:
             yield answered(AREA, f"{asked.label}: secrets", _secrets(account))
         yield Check(AREA, f"{asked.label}: way in", _way_in(asked))
     yield from meta_checks.checks(AREA, asked.label, account, asked.secrets)
+    if account.platform in BUILDERS:
+        yield Check(AREA, f"{asked.label}: answers", _answers(asked.speaker, account))
     says = _THREADS.get(account.platform)
     if says:
         yield answered(AREA, f"{asked.label}: threads", unknown(says))
@@ -124,6 +133,33 @@ def _token(source: PulledSource, account: Account) -> Callable[[], Awaitable[Fin
         finally:
             await source.close()
         return good("the token is this account's")
+
+    return look
+
+
+def _answers(speaker: Speaker | None, account: Account) -> Callable[[], Awaitable[Finding]]:
+    """Whether answers can go out. Only X's token is another one than that which listens."""
+
+    async def look() -> Finding:
+        if speaker is None:
+            return unknown("only listened to: no answers go out from Presence", _SPEAK)
+        try:
+            if not isinstance(speaker, XSpeaker):
+                return unknown(
+                    "set up; whether the platform lets us write shows at the first answer"
+                )
+            who = await speaker.identify()
+        except Permanent as error:
+            mend = "make a new token with read and write, for this account (docs/sources.md)"
+            return wrong(f"X refuses the token that answers: {error.detail}", mend)
+        except Transient as error:
+            return unknown(f"X does not say whether the token answers: {error.reason.value}")
+        finally:
+            await speaker.close()
+        if who != account.id:
+            mend = "let this account's owner authorise the app, and take that token"
+            return wrong(f"the token answers for account {who}, not for {account.id}", mend)
+        return good("the token speaks for this account")
 
     return look
 

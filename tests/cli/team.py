@@ -9,7 +9,8 @@ version: 1
 brands:
   - {{id: air, name: Air}}
 accounts:
-  - {{platform: x, id: "4001", brand: air, handle: air, settings: {{consumer_secret: X_SECRET}}}}
+  - {{platform: x, id: "4001", brand: air, handle: air, settings: {{consumer_secret: X_SECRET,
+      access_token: X_TOKEN, api_url: "{slack}/x"}}}}
   - {{platform: facebook, id: "1010", brand: air,
       settings: {{app_secret: META_SECRET, verify_token: META_VERIFY, access_token: META_TOKEN,
         api_url: "{graph}/v23.0"}}}}

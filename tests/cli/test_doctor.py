@@ -40,6 +40,7 @@ from tests.serving import serve
 SLACK = "xoxb-slack-token-of-the-test"
 SECRETS = {
     "X_SECRET": "x-consumer-secret-of-the-test",
+    "X_TOKEN": "x-token-of-the-test",
     "META_SECRET": APP_SECRET,
     "META_VERIFY": "meta-verify-word-of-the-test",
     "META_TOKEN": TOKEN,
@@ -60,6 +61,7 @@ class World:
     slack_says: dict[str, str] = field(default_factory=dict)
     intake: Callable[[Request], Response] | None = None
     lines: list[str] = field(default_factory=list)
+    x_account: str = "4001"
     environment: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=lambda: dict(SECRETS))
 
@@ -78,7 +80,14 @@ class World:
                 {"ok": True, "team": "Air", "ts": "1.2", "channel": "C0CARE"}, headers=headers
             )
 
-        return _app(Route("/api/{method}", call, methods=["GET", "POST"]))
+        async def me(request: Request) -> Response:
+            if request.headers.get("authorization") != f"Bearer {SECRETS['X_TOKEN']}":
+                return JSONResponse({"title": "Unauthorized", "detail": "Unauthorized"}, 401)
+            return JSONResponse({"data": {"id": self.x_account}})
+
+        return _app(
+            Route("/api/{method}", call, methods=["GET", "POST"]), Route("/x/2/users/me", me)
+        )
 
     def public(self) -> Starlette:
         """ingest behind its public address, with the real sources' answers."""
@@ -142,6 +151,7 @@ def test_what_is_well_is_said_to_be_and_what_cannot_be_known_is_too(world: World
     assert states["facebook 1010: permissions"] == "good"
     assert states["facebook 1010: subscription"] == "good"
     assert states["webhook shop: way in"] == "good"
+    assert states["x @air: answers"] == "good"
     assert "answers the challenge, but x calls https" in found["x @air: way in"]["says"]
     assert states["x @air: threads"] == "unknown"
     assert not [name for name, secret in SECRETS.items() if secret in said]
@@ -194,6 +204,16 @@ def test_a_token_that_meta_refuses_is_said_in_metas_words(world: World) -> None:
     assert "Meta refuses the token: Invalid OAuth access token." in token["says"]
     assert "META_TOKEN" in token["mend"]
     assert "EAAB-of-yesterday" not in said
+
+
+def test_a_token_of_xs_that_is_refused_or_anothers_is_found(world: World) -> None:
+    world.x_account = "4002"
+    _, found, _ = world.ask()
+    assert found["x @air: answers"]["says"] == "the token answers for account 4002, not for 4001"
+    world.secrets["X_TOKEN"] = "revoked"
+    _, found, _ = world.ask()
+    assert found["x @air: answers"]["state"] == "wrong"
+    assert "X refuses the token" in found["x @air: answers"]["says"]
 
 
 def test_a_page_that_is_subscribed_to_nothing_is_found(world: World) -> None:

@@ -55,6 +55,12 @@ class XSpeaker:
         client = httpx.AsyncClient(base_url=url.rstrip("/"), auth=auth, timeout=TIMEOUT)
         self._api = Api(client, _words, self._retry_after)
 
+    async def identify(self) -> str:
+        """The id of the account that the token speaks for. Raises Transient or Permanent."""
+        told = await self._api.read("/2/users/me")
+        found = told.get("data") if isinstance(told, dict) else None
+        return str(found.get("id")) if isinstance(found, dict) else "nobody"
+
     async def prepare(self) -> None:
         """X's limits are the same for everybody that the API posts for."""
 
