@@ -30,7 +30,7 @@ _THREADS: Mapping[str, str] = {
     "facebook": "comments under your own posts come by webhook, whomever they name; other pages' do not",
     "instagram": "comments under your own media come by webhook, whomever they name; others' do not",
     "mastodon": "the API could read a thread again, Presence does not yet: it hears answers that name you",
-    "email": "a mail reaches only those it is addressed to: there is no thread that others see",
+    "email": "a mail's thread is what reaches this mailbox; nobody answers your customer in it unseen",
     "webhook": "the system sends what it wants to; nothing can be read there",
 }
 """Whether threads of open episodes are read again, so that an impostor is seen who names nobody."""
@@ -119,8 +119,8 @@ def _secrets(account: Account) -> Finding:
 
 
 def _token(source: PulledSource, account: Account) -> Callable[[], Awaitable[Finding]]:
-    named = getattr(account.settings, "access_token", None)
-    secret = named or getattr(account.settings, "secret", None) or "its variable"
+    named = (getattr(account.settings, name, None) for name in ("access_token", "secret"))
+    secret = next((one for one in named if one), "its variable")
 
     async def look() -> Finding:
         try:

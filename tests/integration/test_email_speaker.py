@@ -21,9 +21,10 @@ from services.contracts.events import Notification
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.address import Address, Heard, address_of
 from services.ingest.domain.item import Receipt, notification
+from services.ingest.domain.replying import Certainty, Draft, RefusalCause
 from services.ingest.sources.email import Letter, parse_letter
 from services.ingest.speaking.email import EmailSpeaker
-from services.ingest.speaking.port import Ambiguous, Certainty, Draft, RefusalCause, SpeakReason
+from services.ingest.speaking.port import Ambiguous, SpeakReason
 from services.runtime.clock import SystemClock
 from services.runtime.errors import Permanent, Transient
 from tests.ingest.brand import NOW
@@ -66,14 +67,15 @@ class Sink:
             self.taken.append(envelope)
             if self.files:
                 self.files(envelope.original_content)
-        if self.hangs_up and server.transport is not None:
-            server.transport.abort()
+        connection: Any = server.transport
+        if self.hangs_up:
+            connection.abort()
         return self.data_says
 
     @property
     def mails(self) -> list[EmailMessage]:
         contents = (one.original_content or b"" for one in self.taken)
-        return [message_from_bytes(one, policy=policy.default) for one in contents]  # type: ignore[misc]
+        return [message_from_bytes(one, policy=policy.default) for one in contents]
 
 
 @pytest.fixture

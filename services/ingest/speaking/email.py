@@ -15,31 +15,27 @@ from email.charset import QP, Charset
 from email.header import Header
 from email.mime.text import MIMEText
 from email.utils import format_datetime, formataddr
+from functools import partial
 
 import aiosmtplib
 from pydantic import SecretStr
 
+from services.contracts.configuration import Account, EmailAccount
 from services.contracts.configuration.accounts import EmailSettings, MailLogin, MailSecurity
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.address import Address
+from services.ingest.domain.replying import Certainty, Draft, Refusal, RefusalCause
 from services.ingest.sources.email import Letter, read_letter
 from services.ingest.sources.email_message import Mail
 from services.ingest.sources.imap_connection import ImapConnection
 from services.ingest.sources.pulled import PullReason
-from services.ingest.speaking.port import (
-    Ambiguous,
-    Certainty,
-    Draft,
-    Posted,
-    Refusal,
-    RefusalCause,
-    SpeakReason,
-)
+from services.ingest.speaking.port import Ambiguous, Posted, SpeakReason
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient
 from services.runtime.logs import get_logger
 
 log = get_logger(__name__)
+Secrets = Callable[[str], SecretStr]
 
 TEXT_LIMIT = 40_000
 """Characters: as many as an answer that comes back through the folder of sent mail is read."""
@@ -259,3 +255,12 @@ def _speaking(error: Transient | Permanent) -> SpeakReason:
         return SpeakReason(str(error.reason))
     except ValueError:
         return SpeakReason.unexpected
+
+
+def build(account: Account, own: OwnAccount, secrets: Secrets, clock: Clock) -> EmailSpeaker | None:
+    """A speaker where an SMTP server is configured."""
+    if not isinstance(account, EmailAccount) or account.settings.smtp is None:
+        return None
+    # Said at the start when it is missing; read anew at every login, since tokens are renewed.
+    secrets(account.settings.secret)
+    return EmailSpeaker(own, account.settings, partial(secrets, account.settings.secret), clock)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from pydantic import SecretStr
 
-from services.contracts.configuration import Account, Configuration, EmailAccount
+from services.contracts.configuration import Account, Configuration
 from services.ingest.domain.accounts import OwnAccount, own_accounts
-from services.ingest.speaking import mastodon, meta, x
-from services.ingest.speaking.email import EmailSpeaker
+from services.ingest.speaking import email, mastodon, meta, x
 from services.ingest.speaking.port import Speaker
 from services.runtime.clock import Clock
 
@@ -18,22 +16,12 @@ Secrets = Callable[[str], SecretStr]
 Builder = Callable[[Account, OwnAccount, Secrets, Clock], Speaker | None]
 """A speaker for an account of its platform; None where no credential for writing is configured."""
 
-
-def _email(account: Account, own: OwnAccount, secrets: Secrets, clock: Clock) -> Speaker | None:
-    assert isinstance(account, EmailAccount)
-    if account.settings.smtp is None:
-        return None
-    secrets(account.settings.secret)
-    secret = partial(secrets, account.settings.secret)
-    return EmailSpeaker(own, account.settings, secret, clock)
-
-
 BUILDERS: Mapping[str, Builder] = {
-    "email": _email,
     "x": x.build,
     "facebook": meta.build,
     "instagram": meta.build,
     "mastodon": mastodon.build,
+    "email": email.build,
 }
 """By platform."""
 
