@@ -23,7 +23,6 @@ from services.contracts.configuration.accounts import (
     Person,
     Role,
     WebhookAccount,
-    WebhookScheme,
     XAccount,
 )
 from services.contracts.configuration.rota import (
@@ -52,6 +51,12 @@ from services.contracts.configuration.routing import (
     TeamsWorkflowDestination,
 )
 from services.contracts.configuration.values import Section, Weekday, parse_duration
+from services.contracts.configuration.webhooks import (
+    HmacForm,
+    WebhookMapping,
+    WebhookScheme,
+    WebhookSettings,
+)
 
 __all__ = [
     "Account",
@@ -64,6 +69,7 @@ __all__ = [
     "EmailAccount",
     "Every",
     "FacebookAccount",
+    "HmacForm",
     "Hours",
     "Ingest",
     "InstagramAccount",
@@ -86,7 +92,9 @@ __all__ = [
     "Targets",
     "TeamsWorkflowDestination",
     "WebhookAccount",
+    "WebhookMapping",
     "WebhookScheme",
+    "WebhookSettings",
     "Weekday",
     "Where",
     "Who",

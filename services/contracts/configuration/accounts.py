@@ -9,6 +9,7 @@ from pydantic import Field, HttpUrl, field_validator, model_validator
 
 from services.contracts.base import StrEnum
 from services.contracts.configuration.values import Duration, Id, SecretName, Section, Zone
+from services.contracts.configuration.webhooks import WebhookSettings
 
 
 class Brand(Section):
@@ -116,27 +117,6 @@ class MastodonAccount(_Account):
 
     platform: Literal["mastodon"]
     settings: MastodonSettings
-
-
-class WebhookScheme(StrEnum):
-    """How a generic webhook is signed and wrapped."""
-
-    standard = "standard"
-    """Standard Webhooks."""
-    cloudevents = "cloudevents"
-    """CloudEvents 1.0, structured or binary, signed as Standard Webhooks."""
-
-
-class WebhookSettings(Section):
-    """Any system that can post JSON: /webhooks/{source}."""
-
-    source: Id
-    """The last part of the address."""
-    scheme: WebhookScheme = WebhookScheme.standard
-    secret: SecretName
-    """Environment variable with the signing secret (`whsec_…`)."""
-    mapping: dict[str, str] = Field(default_factory=dict)
-    """Field of a notification → where it is in the payload; empty: Presence's own form."""
 
 
 class WebhookAccount(_Account):

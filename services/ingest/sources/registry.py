@@ -24,6 +24,8 @@ from services.contracts.configuration import (
 from services.ingest.domain.accounts import OwnAccount, own_accounts
 from services.ingest.replay_mark import key_of
 from services.ingest.sources.email_imap import EmailAccountFeed
+from services.ingest.sources.hmac_signature import HmacSignature
+from services.ingest.sources.mapping import MappedForm
 from services.ingest.sources.mastodon import MastodonReplay
 from services.ingest.sources.mastodon_api import MastodonAccountFeed
 from services.ingest.sources.meta import MetaApp, MetaSource, account_key
@@ -31,7 +33,7 @@ from services.ingest.sources.meta_graph import MetaGraphFeed
 from services.ingest.sources.pulled import PulledSource
 from services.ingest.sources.replay import NotificationReplay
 from services.ingest.sources.source import Source
-from services.ingest.sources.webhook import StandardSignature, WebhookSource
+from services.ingest.sources.webhook import Signature, StandardSignature, WebhookSource
 from services.ingest.sources.x import XSource
 from services.runtime.clock import Clock
 from services.runtime.errors import WrongConfiguration
@@ -92,17 +94,19 @@ def _webhook(
     account: WebhookAccount, owned: Owned, secrets: Secrets, tolerance: timedelta
 ) -> WebhookSource:
     settings = account.settings
-    if settings.mapping:
-        raise WrongConfiguration(
-            f"accounts: webhook {account.id}: a mapping is not supported yet: "
-            "send Presence's own form (docs/sources.md) and leave `mapping` out"
-        )
-    webhook = Webhook(_standard_key(settings.secret, secrets(settings.secret)))
+    secret = secrets(settings.secret)
+    signature: Signature
+    if settings.signature is not None:
+        signature = HmacSignature(_bytes(secret), settings.signature, tolerance)
+    else:
+        key = _standard_key(settings.secret, secret)
+        signature = StandardSignature(Webhook(key), tolerance)
     return WebhookSource(
         name=settings.source,
         account=owned["webhook", account.id],
-        signature=StandardSignature(webhook, tolerance),
+        signature=signature,
         scheme=settings.scheme,
+        mapping=MappedForm(settings.mapping) if settings.mapping else None,
     )
 
 
