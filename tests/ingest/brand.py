@@ -33,6 +33,7 @@ SECRETS = {
     "DISCOURSE_SECRET": "what was typed into the forum's form",
     "MASTODON_TOKEN": "mock_token",
 }
+FEED_URL = "https://news.example/feed.xml"
 PAYLOADS = Path(__file__).parent / "payloads"
 MACHINE = {"app_ids": ["777", "Scheduler Pro"], "texts": ["We are out of office"]}
 HELPDESK = {
@@ -118,6 +119,7 @@ def configuration(**ingest: object) -> Configuration:
                 {"platform": "instagram", "id": "1784", "brand": "air", "settings": meta},
                 {**mastodon, "id": "109", "settings": server},
                 {**mastodon, "id": "110@second.example", "settings": second_server},
+                {"platform": "rss", "id": "news", "brand": "air", "settings": {"url": FEED_URL}},
                 {"platform": "webhook", "id": "zip-shop", "brand": "shoes", "settings": shop},
                 {"platform": "webhook", "id": "zip-forum", "brand": "shoes", "settings": forum},
                 {"platform": "webhook", "id": "desk", "brand": "shoes", "settings": HELPDESK},

@@ -18,12 +18,14 @@ from services.contracts.configuration.accounts import (
     Brand,
     EmailAccount,
     FacebookAccount,
+    FeedAccount,
     InstagramAccount,
     MastodonAccount,
     Person,
     Role,
     WebhookAccount,
     XAccount,
+    YouTubeAccount,
 )
 from services.contracts.configuration.rota import (
     Every,
@@ -69,6 +71,7 @@ __all__ = [
     "EmailAccount",
     "Every",
     "FacebookAccount",
+    "FeedAccount",
     "HmacForm",
     "Hours",
     "Ingest",
@@ -99,6 +102,7 @@ __all__ = [
     "Where",
     "Who",
     "XAccount",
+    "YouTubeAccount",
     "parse_duration",
     "problems",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
@@ -119,6 +120,42 @@ class MastodonAccount(_Account):
     settings: MastodonSettings
 
 
+class FeedSettings(Section):
+    """An RSS or Atom feed."""
+
+    url: HttpUrl
+    """Where the feed is. It takes no credentials."""
+    every: Duration = Field("5m", validate_default=True, ge=timedelta(seconds=60))
+    """Read it this often at most; a feed that asks for longer waits gets them, up to 6 hours."""
+
+
+class FeedAccount(_Account):
+    """A feed of news about the brand. `id` is a name of your choice, kept for ever."""
+
+    platform: Literal["rss"]
+    settings: FeedSettings
+
+
+class YouTubeSettings(Section):
+    """Comments on a channel and its videos, by YouTube's Data API."""
+
+    api_key: SecretName = "PRESENCE_YOUTUBE_API_KEY"
+    """Environment variable with an API key that may use the YouTube Data API v3."""
+    every: Duration = Field("1m", validate_default=True, ge=timedelta(seconds=60))
+    """Read the newest comments this often."""
+    daily_units: int = Field(9_000, ge=100)
+    """Of the key's quota (10,000 units a day): near its end reading slows down instead of stopping."""
+    backfill_limit: int = Field(2_000, ge=100)
+    """At most so many comments are read after a gap; what is beyond is counted and told."""
+
+
+class YouTubeAccount(_Account):
+    """A YouTube channel; `id` is the channel id (UC…)."""
+
+    platform: Literal["youtube"]
+    settings: YouTubeSettings = YouTubeSettings()
+
+
 class WebhookAccount(_Account):
     """A shop, a forum, a help desk: whatever posts signed JSON."""
 
@@ -211,7 +248,14 @@ class EmailAccount(_Account):
 
 
 Account = Annotated[
-    XAccount | FacebookAccount | InstagramAccount | MastodonAccount | WebhookAccount | EmailAccount,
+    XAccount
+    | FacebookAccount
+    | InstagramAccount
+    | MastodonAccount
+    | FeedAccount
+    | YouTubeAccount
+    | WebhookAccount
+    | EmailAccount,
     Field(discriminator="platform"),
 ]
 """A brand's account, with the settings of its platform."""

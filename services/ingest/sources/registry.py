@@ -16,6 +16,7 @@ from services.contracts.configuration import (
     Configuration,
     EmailAccount,
     FacebookAccount,
+    FeedAccount,
     InstagramAccount,
     MastodonAccount,
     WebhookAccount,
@@ -32,6 +33,7 @@ from services.ingest.sources.meta import MetaApp, MetaSource, account_key
 from services.ingest.sources.meta_graph import MetaGraphFeed
 from services.ingest.sources.pulled import PulledSource
 from services.ingest.sources.replay import NotificationReplay
+from services.ingest.sources.rss_feed import RssFeed
 from services.ingest.sources.source import Source
 from services.ingest.sources.webhook import Signature, StandardSignature, WebhookSource
 from services.ingest.sources.x import XSource
@@ -42,8 +44,8 @@ Secrets = Callable[[str], SecretStr]
 """The secret in an environment variable; raises WrongConfiguration where it is not set."""
 Owned = dict[tuple[str, str], OwnAccount]
 
-PULLED = frozenset({MastodonAccountFeed.name, EmailAccountFeed.name})
-RESERVED = frozenset({"x", "meta", "mastodon", "email", "replay"})
+PULLED = frozenset({MastodonAccountFeed.name, EmailAccountFeed.name, RssFeed.name})
+RESERVED = frozenset({"x", "meta", "mastodon", "email", "rss", "youtube", "replay"})
 
 
 def _bytes(secret: SecretStr) -> bytes:
@@ -165,6 +167,8 @@ def build_pulled(
             secrets(one.settings.secret)
             read = partial(secrets, one.settings.secret)
             found.append(EmailAccountFeed(account, one.settings, read, clock))
+        elif isinstance(one, FeedAccount):
+            found.append(RssFeed(account, one.settings, clock))
     return found
 
 
