@@ -32,6 +32,7 @@ SECRETS = {
     "HELPDESK_SECRET": "dGhpc19pcyBhIHRlc3Qgb25seQ==",
     "DISCOURSE_SECRET": "what was typed into the forum's form",
     "MASTODON_TOKEN": "mock_token",
+    "PRESENCE_YOUTUBE_API_KEY": "an-api-key",
 }
 FEED_URL = "https://news.example/feed.xml"
 PAYLOADS = Path(__file__).parent / "payloads"
@@ -119,6 +120,7 @@ def configuration(**ingest: object) -> Configuration:
                 {"platform": "instagram", "id": "1784", "brand": "air", "settings": meta},
                 {**mastodon, "id": "109", "settings": server},
                 {**mastodon, "id": "110@second.example", "settings": second_server},
+                {"platform": "youtube", "id": "UCair", "brand": "air"},
                 {"platform": "rss", "id": "news", "brand": "air", "settings": {"url": FEED_URL}},
                 {"platform": "webhook", "id": "zip-shop", "brand": "shoes", "settings": shop},
                 {"platform": "webhook", "id": "zip-forum", "brand": "shoes", "settings": forum},

@@ -21,6 +21,7 @@ from services.contracts.configuration import (
     MastodonAccount,
     WebhookAccount,
     XAccount,
+    YouTubeAccount,
 )
 from services.ingest.domain.accounts import OwnAccount, own_accounts
 from services.ingest.replay_mark import key_of
@@ -37,6 +38,7 @@ from services.ingest.sources.rss_feed import RssFeed
 from services.ingest.sources.source import Source
 from services.ingest.sources.webhook import Signature, StandardSignature, WebhookSource
 from services.ingest.sources.x import XSource
+from services.ingest.sources.youtube_api import YouTubeChannel
 from services.runtime.clock import Clock
 from services.runtime.errors import WrongConfiguration
 
@@ -44,7 +46,9 @@ Secrets = Callable[[str], SecretStr]
 """The secret in an environment variable; raises WrongConfiguration where it is not set."""
 Owned = dict[tuple[str, str], OwnAccount]
 
-PULLED = frozenset({MastodonAccountFeed.name, EmailAccountFeed.name, RssFeed.name})
+PULLED = frozenset(
+    one.name for one in (MastodonAccountFeed, EmailAccountFeed, RssFeed, YouTubeChannel)
+)
 RESERVED = frozenset({"x", "meta", "mastodon", "email", "rss", "youtube", "replay"})
 
 
@@ -169,6 +173,9 @@ def build_pulled(
             found.append(EmailAccountFeed(account, one.settings, read, clock))
         elif isinstance(one, FeedAccount):
             found.append(RssFeed(account, one.settings, clock))
+        elif isinstance(one, YouTubeAccount):
+            key = secrets(one.settings.api_key)
+            found.append(YouTubeChannel(account, one.settings, key, clock))
     return found
 
 
