@@ -212,7 +212,9 @@ def test_a_mistake_in_a_mapping_is_told_with_its_line(mapping: dict[str, str], s
     with pytest.raises(WrongConfiguration) as told:
         presence_yaml.parse(text)
     first = next(iter(mapping))
-    expected = f"presence.yaml:{line}: accounts[6].settings.mapping.{first}: {says}"
+    accounts = yaml.safe_load(text)["accounts"]
+    at = next(i for i, one in enumerate(accounts) if one["platform"] == "webhook")
+    expected = f"presence.yaml:{line}: accounts[{at}].settings.mapping.{first}: {says}"
     assert expected in str(told.value)
 
 

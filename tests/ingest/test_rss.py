@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from services.contracts.configuration import Configuration
 from services.contracts.configuration.accounts import FeedSettings
-from services.contracts.events import Action, Direction, Kind, Notification
+from services.contracts.events import Action, Direction, Kind, Notification, Origin
+from services.contracts.topics import NOTIFICATIONS
+from services.ingest.checks import source_checks
+from services.ingest.collector import Collector
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.outcome import Rejected
+from services.ingest.listener import Listener
+from services.ingest.metrics import Metrics
 from services.ingest.sources.pulled import PullReason
 from services.ingest.sources.rss import NoFeed, news, parse_entry, position, read
 from services.ingest.sources.rss_feed import ARTICLES, FEED_LIMIT, LONGEST, RssFeed
+from services.ingest.store.event_store import MemoryEventStore
 from services.runtime.clock import ManualClock
 from services.runtime.errors import Permanent, Transient
-from tests.ingest.brand import NOW, PAYLOADS
+from services.runtime.producer import MemoryProducer
+from tests.ingest.brand import NOW, PAYLOADS, configuration
 from tests.ingest.web_server import Answer, Asked, WebServer
 
 FEED = OwnAccount("rss", "aviation-news", "aviation-news", "air", frozenset({"aviation-news"}))
@@ -440,3 +451,75 @@ async def test_a_server_that_is_not_there_is_transient(server: WebServer) -> Non
         await titles(feed, None)
     assert told.value.reason is PullReason.unreachable
     await feed.close()
+
+
+# -- the whole way, by the listener
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_feed_is_history_first_then_live_once_and_again_after_an_outage(
+    site: Site, server: WebServer
+) -> None:
+    clock, producer, store = ManualClock(NOW), MemoryProducer(), MemoryEventStore()
+    metrics = Metrics(CollectorRegistry())
+    feed = RssFeed(FEED, FeedSettings.model_validate({"url": f"{server.url}/feed"}), clock)
+    collector = Collector(producer, store, metrics, clock)
+    listener = Listener(feed, collector, store, producer, metrics, clock)
+
+    def heard() -> list[tuple[str | None, Origin, bool]]:
+        records = producer.on(NOTIFICATIONS.name)
+        read_ = [Notification.model_validate_json(one.value or b"") for one in records]
+        return [(one.title, one.origin, one.may_page) for one in read_]
+
+    async def turn() -> None:
+        """Until the server has been asked once more."""
+        asked = len(server.asked)
+        async with asyncio.timeout(10):
+            while len(server.asked) == asked:
+                await clock.forward(60)
+                await asyncio.sleep(0.02)
+
+    running = asyncio.create_task(listener.run())
+    try:
+        await until(lambda: len(heard()) == 1)
+        assert heard() == [("One", Origin.backfill, False)]
+        await asyncio.sleep(0.1)
+        site.body = rss(B, A)
+        await turn()
+        await until(lambda: len(heard()) == 2)
+        assert heard()[1][0] == "Two"
+        assert heard()[1][2]
+        site.instead = Answer(503, headers={"retry-after": "300"})
+        site.body = rss(("g3", "https://n.example/3", "Three", "third"), B, A)
+        await turn()
+        site.instead = None
+        await turn()
+        await until(lambda: len(heard()) == 3)
+        assert [title for title, _, _ in heard()] == ["One", "Two", "Three"]
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_doctor_reads_the_feed_and_says_what_is_wrong_with_it(
+    server: WebServer, site: Site
+) -> None:
+    raw = configuration().model_dump(mode="json", by_alias=True, exclude_none=True)
+    mine = next(one for one in raw["accounts"] if one["platform"] == "rss")
+    mine["settings"]["url"] = f"{server.url}/feed"
+    raw["accounts"] = [mine]
+    changed = Configuration.model_validate(raw)
+
+    async def said() -> str:
+        checks = source_checks(changed, lambda name: SecretStr(name), ManualClock(NOW), None)
+        found = [await one.look() for one in checks]
+        return " ".join(one.says for one in found)
+
+    assert "the feed is read: 1 entries" in await said()
+    site.instead = Answer(410)
+    assert "gone: take it out of presence.yaml" in await said()
