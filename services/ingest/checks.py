@@ -31,6 +31,7 @@ _THREADS: Mapping[str, str] = {
     "instagram": "comments under your own media come by webhook, whomever they name; others' do not",
     "mastodon": "the API could read a thread again, Presence does not yet: it hears answers that name you",
     "email": "a mail's thread is what reaches this mailbox; nobody answers your customer in it unseen",
+    "youtube": "the newest 500 threads of the channel are read again every 15 minutes, whoever answers there",
     "webhook": "the system sends what it wants to; nothing can be read there",
 }
 """Whether threads of open episodes are read again, so that an impostor is seen who names nobody."""
@@ -113,13 +114,14 @@ def _checks(asked: Asked) -> Iterator[Check]:
 
 
 def _secrets(account: Account) -> Finding:
-    if isinstance(account, WebhookAccount):
+    if isinstance(account, WebhookAccount) and account.settings.signature is None:
         return good(f"{account.settings.secret} is a Standard Webhooks secret")
     return good("set; whether the platform holds the same is seen at its first delivery")
 
 
 def _token(source: PulledSource, account: Account) -> Callable[[], Awaitable[Finding]]:
-    named = (getattr(account.settings, name, None) for name in ("access_token", "secret"))
+    kinds = ("access_token", "api_key", "secret")
+    named = (getattr(account.settings, kind, None) for kind in kinds)
     secret = next((one for one in named if one), "its variable")
 
     async def look() -> Finding:
@@ -127,6 +129,11 @@ def _token(source: PulledSource, account: Account) -> Callable[[], Awaitable[Fin
             await source.identify()
             if account.platform == "mastodon":
                 return await mastodon_checks.may_read(source, secret)
+            if account.platform == "rss":
+                page = await source.page(source.feeds[0], None)
+                return good(f"the feed is read: {len(page.events)} entries")
+            if account.platform == "youtube":
+                return good("the key is taken, and the channel is there")
         except (Transient, Permanent) as error:
             reason = error.reason if isinstance(error.reason, PullReason) else PullReason.unexpected
             return wrong(_said(error, reason), _MENDS.get(reason, "").format(secret=secret))

@@ -63,7 +63,8 @@ class Handover:
 
     async def page(self, page: Page, *, may_page: bool) -> Taken:
         """A part of a feed."""
-        receipt = Receipt(self._clock.now(), Origin.backfill, may_page=may_page)
+        origin = Origin.live if page.live else Origin.backfill
+        receipt = Receipt(self._clock.now(), origin, may_page=may_page)
         parsed = [await self._source.parse(event, receipt) for event in page.events]
         if not parsed:
             return Taken()

@@ -29,10 +29,69 @@ SECRETS = {
     "META_SECRET_TWO": "meta-app-secret-of-another-app",
     "SHOP_SECRET": "whsec_" + base64.b64encode(b"the secret of the shop").decode(),
     "FORUM_SECRET": "whsec_" + base64.b64encode(b"the secret of the forum").decode(),
+    "HELPDESK_SECRET": "dGhpc19pcyBhIHRlc3Qgb25seQ==",
+    "DISCOURSE_SECRET": "what was typed into the forum's form",
     "MASTODON_TOKEN": "mock_token",
+    "PRESENCE_YOUTUBE_API_KEY": "an-api-key",
 }
+FEED_URL = "https://news.example/feed.xml"
 PAYLOADS = Path(__file__).parent / "payloads"
 MACHINE = {"app_ids": ["777", "Scheduler Pro"], "texts": ["We are out of office"]}
+HELPDESK = {
+    "source": "helpdesk",
+    "scheme": "hmac",
+    "secret": "HELPDESK_SECRET",
+    "signature": {
+        "header": "X-Zendesk-Webhook-Signature",
+        "timestamp_header": "X-Zendesk-Webhook-Signature-Timestamp",
+        "encoding": "base64",
+    },
+    "mapping": {
+        "id": "event.comment.id",
+        "action": (
+            "ends_with(type, '_added') && 'created' || ends_with(type, '_edited') && 'edited' "
+            "|| ends_with(type, '_deleted') && 'deleted' || type"
+        ),
+        "kind": "event.comment.is_public && 'comment' || 'direct'",
+        "author.id": "event.comment.author.id",
+        "author.name": "event.comment.author.name",
+        "outbound": "event.comment.author.is_staff",
+        "counterpart.id": "event.comment.author.is_staff && detail.requester_id || null",
+        "thread": "detail.id",
+        "in_reply_to": "event.comment.in_reply_to",
+        "title": "detail.subject",
+        "text": "event.comment.body",
+        "addressed": "`true`",
+        "created_at": "time",
+    },
+}
+"""A help desk in the form of Zendesk's ticket events."""
+DISCOURSE = {
+    "source": "discourse",
+    "scheme": "hmac",
+    "secret": "DISCOURSE_SECRET",
+    "signature": {"header": "X-Discourse-Event-Signature", "prefix": "sha256="},
+    "mapping": {
+        "when": "starts_with(_headers.\"x-discourse-event\", 'post_')",
+        "action": (
+            "_headers.\"x-discourse-event\" == 'post_edited' && 'edited' "
+            "|| _headers.\"x-discourse-event\" == 'post_destroyed' && 'deleted' || 'created'"
+        ),
+        "id": "post.id",
+        "version": "post.version",
+        "kind": "post.reply_to_post_number && 'reply' || 'post'",
+        "author.id": "post.user_id",
+        "author.handle": "post.username",
+        "author.name": "post.name",
+        "outbound": "post.staff",
+        "counterpart.id": "post.reply_to_user.id",
+        "thread": "join('-', ['topic', to_string(post.topic_id)])",
+        "title": "post.topic_title",
+        "html": "post.cooked",
+        "url": "join('/', ['https://forum.example/p', to_string(post.id)])",
+        "created_at": "post.updated_at",
+    },
+}
 
 
 def configuration(**ingest: object) -> Configuration:
@@ -63,6 +122,10 @@ def configuration(**ingest: object) -> Configuration:
                 {**mastodon, "id": "110@second.example", "settings": second_server},
                 {"platform": "webhook", "id": "zip-shop", "brand": "shoes", "settings": shop},
                 {"platform": "webhook", "id": "zip-forum", "brand": "shoes", "settings": forum},
+                {"platform": "webhook", "id": "desk", "brand": "shoes", "settings": HELPDESK},
+                {"platform": "webhook", "id": "board", "brand": "shoes", "settings": DISCOURSE},
+                {"platform": "youtube", "id": "UCair", "brand": "air"},
+                {"platform": "rss", "id": "news", "brand": "air", "settings": {"url": FEED_URL}},
             ],
             "people": [{"id": "mia", "name": "Mia"}],
             "rotas": [

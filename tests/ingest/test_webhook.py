@@ -93,7 +93,6 @@ def _changed(**settings: object) -> Configuration:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"mapping": {"text": "body"}}, "mapping is not supported"),
         ({"source": "x"}, "is taken"),
         ({"source": "forum"}, "is taken"),
         ({"secret": "X_ONE"}, "no Standard Webhooks secret"),

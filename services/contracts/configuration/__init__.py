@@ -18,13 +18,14 @@ from services.contracts.configuration.accounts import (
     Brand,
     EmailAccount,
     FacebookAccount,
+    FeedAccount,
     InstagramAccount,
     MastodonAccount,
     Person,
     Role,
     WebhookAccount,
-    WebhookScheme,
     XAccount,
+    YouTubeAccount,
 )
 from services.contracts.configuration.rota import (
     Every,
@@ -52,6 +53,12 @@ from services.contracts.configuration.routing import (
     TeamsWorkflowDestination,
 )
 from services.contracts.configuration.values import Section, Weekday, parse_duration
+from services.contracts.configuration.webhooks import (
+    HmacForm,
+    WebhookMapping,
+    WebhookScheme,
+    WebhookSettings,
+)
 
 __all__ = [
     "Account",
@@ -64,6 +71,8 @@ __all__ = [
     "EmailAccount",
     "Every",
     "FacebookAccount",
+    "FeedAccount",
+    "HmacForm",
     "Hours",
     "Ingest",
     "InstagramAccount",
@@ -86,11 +95,14 @@ __all__ = [
     "Targets",
     "TeamsWorkflowDestination",
     "WebhookAccount",
+    "WebhookMapping",
     "WebhookScheme",
+    "WebhookSettings",
     "Weekday",
     "Where",
     "Who",
     "XAccount",
+    "YouTubeAccount",
     "parse_duration",
     "problems",
 ]

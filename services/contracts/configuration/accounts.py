@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field, HttpUrl, field_validator, model_validator
 
 from services.contracts.base import StrEnum
 from services.contracts.configuration.values import Duration, Id, SecretName, Section, Zone
+from services.contracts.configuration.webhooks import WebhookSettings
 
 
 class Brand(Section):
@@ -118,25 +120,40 @@ class MastodonAccount(_Account):
     settings: MastodonSettings
 
 
-class WebhookScheme(StrEnum):
-    """How a generic webhook is signed and wrapped."""
+class FeedSettings(Section):
+    """An RSS or Atom feed."""
 
-    standard = "standard"
-    """Standard Webhooks."""
-    cloudevents = "cloudevents"
-    """CloudEvents 1.0, structured or binary, signed as Standard Webhooks."""
+    url: HttpUrl
+    """Where the feed is. It takes no credentials."""
+    every: Duration = Field("5m", validate_default=True, ge=timedelta(seconds=60))
+    """Read it this often at most; a feed that asks for longer waits gets them, up to 6 hours."""
 
 
-class WebhookSettings(Section):
-    """Any system that can post JSON: /webhooks/{source}."""
+class FeedAccount(_Account):
+    """A feed of news about the brand. `id` is a name of your choice, kept for ever."""
 
-    source: Id
-    """The last part of the address."""
-    scheme: WebhookScheme = WebhookScheme.standard
-    secret: SecretName
-    """Environment variable with the signing secret (`whsec_…`)."""
-    mapping: dict[str, str] = Field(default_factory=dict)
-    """Field of a notification → where it is in the payload; empty: Presence's own form."""
+    platform: Literal["rss"]
+    settings: FeedSettings
+
+
+class YouTubeSettings(Section):
+    """Comments on a channel and its videos, by YouTube's Data API."""
+
+    api_key: SecretName = "PRESENCE_YOUTUBE_API_KEY"
+    """Environment variable with an API key that may use the YouTube Data API v3."""
+    every: Duration = Field("1m", validate_default=True, ge=timedelta(seconds=60))
+    """Read the newest comments this often."""
+    daily_units: int = Field(9_000, ge=100)
+    """Of the key's quota (10,000 units a day): near its end reading slows down instead of stopping."""
+    backfill_limit: int = Field(2_000, ge=100)
+    """At most so many comments are read after a gap; what is beyond is counted and told."""
+
+
+class YouTubeAccount(_Account):
+    """A YouTube channel; `id` is the channel id (UC…)."""
+
+    platform: Literal["youtube"]
+    settings: YouTubeSettings = YouTubeSettings()
 
 
 class WebhookAccount(_Account):
@@ -231,7 +248,14 @@ class EmailAccount(_Account):
 
 
 Account = Annotated[
-    XAccount | FacebookAccount | InstagramAccount | MastodonAccount | WebhookAccount | EmailAccount,
+    XAccount
+    | FacebookAccount
+    | InstagramAccount
+    | MastodonAccount
+    | FeedAccount
+    | YouTubeAccount
+    | WebhookAccount
+    | EmailAccount,
     Field(discriminator="platform"),
 ]
 """A brand's account, with the settings of its platform."""

@@ -42,6 +42,8 @@ class IgnoreReason(StrEnum):
     """About somebody else (the home timeline of an account that follows people)."""
     administrative = "administrative"
     """For the account's administrators: revoked access, reports, relationships."""
+    not_mapped = "not_mapped"
+    """Left out by the `when` of a webhook's mapping."""
 
 
 @dataclass(frozen=True, slots=True)

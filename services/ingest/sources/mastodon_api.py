@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -18,8 +16,8 @@ from pydantic import SecretStr
 from services.contracts.configuration.accounts import MastodonSettings
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Receipt
-from services.ingest.domain.native import instant
 from services.ingest.domain.outcome import Parsed
+from services.ingest.sources.http_answers import as_ours, retry_after
 from services.ingest.sources.mastodon import parse_event, status_to_root
 from services.ingest.sources.pulled import Event, Page, PullReason
 from services.runtime.clock import Clock
@@ -79,7 +77,7 @@ class MastodonAccountFeed:
                 self._check(response)
                 yield self._events(EventSource(response))
         except httpx.HTTPError as error:
-            raise _as_ours(error) from error
+            raise as_ours(error) from error
 
     async def _events(self, source: EventSource) -> AsyncIterator[Event]:
         try:
@@ -89,7 +87,7 @@ class MastodonAccountFeed:
         except SSEError as error:
             raise Transient(PullReason.unexpected, "the stream is no event stream") from error
         except httpx.HTTPError as error:
-            raise _as_ours(error) from error
+            raise as_ours(error) from error
         raise Transient(PullReason.disconnected, "the server closed the stream")
 
     async def _streaming_host(self) -> str:
@@ -180,7 +178,7 @@ class MastodonAccountFeed:
         try:
             response = await self._http.get(path, params=query)
         except httpx.HTTPError as error:
-            raise _as_ours(error) from error
+            raise as_ours(error) from error
         left = response.headers.get("x-ratelimit-remaining", "")
         self._requests_left = int(left) if left.isascii() and left.isdigit() else None
         self._check(response)
@@ -196,10 +194,10 @@ class MastodonAccountFeed:
         if status in (401, 403):
             raise Permanent(PullReason.credentials, f"the server refuses the token ({status})")
         if status == 429:
-            wait = _retry_after(response.headers, self._clock.now())
+            wait = retry_after(response.headers, self._clock.now())
             raise Transient(PullReason.rate_limited, "429", retry_after=wait)
         if status >= 500:
-            wait = _retry_after(response.headers, self._clock.now(), default=0.0)
+            wait = retry_after(response.headers, self._clock.now(), default=0.0)
             raise Transient(PullReason.server_error, str(status), retry_after=wait or None)
         raise Permanent(PullReason.unexpected, f"{response.request.url.path}: {status}")
 
@@ -215,25 +213,3 @@ def _event(name: str, data: str) -> Event:
         payload = data
     # mastodon-mock and some clients write the dot as an underscore.
     return Event("status.update" if name == "status_update" else name, payload, body)
-
-
-def _retry_after(headers: httpx.Headers, now: datetime, default: float = 30.0) -> float:
-    """Seconds that the server asks to wait: `Retry-After` in either form, else Mastodon's reset time."""
-    asked = headers.get("retry-after", "")
-    if asked.isascii() and asked.isdigit():
-        return float(asked)
-    reset = instant(headers.get("x-ratelimit-reset"))
-    if asked:
-        try:
-            reset = parsedate_to_datetime(asked).astimezone(UTC)
-        except ValueError:
-            reset = None
-    return max(0.0, (reset - now).total_seconds()) if reset else default
-
-
-def _as_ours(error: httpx.HTTPError) -> Transient:
-    if isinstance(error, httpx.TimeoutException):
-        return Transient(PullReason.timeout, type(error).__name__)
-    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-        return Transient(PullReason.disconnected, type(error).__name__)
-    return Transient(PullReason.unreachable, type(error).__name__)

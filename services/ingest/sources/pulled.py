@@ -40,11 +40,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a feed, oldest first; `position` is where the next one begins. Empty: the end."""
+    """A part of a feed, oldest first; `position` is where the next one begins. Empty: the end.
+
+    `live` where a source without a stream read it in its turn: it is no backfill of a gap then.
+    """
 
     events: Sequence[Event]
     position: str | None
     body: bytes
+    live: bool = False
 
 
 class PulledSource(Protocol):

@@ -16,23 +16,29 @@ from services.contracts.configuration import (
     Configuration,
     EmailAccount,
     FacebookAccount,
+    FeedAccount,
     InstagramAccount,
     MastodonAccount,
     WebhookAccount,
     XAccount,
+    YouTubeAccount,
 )
 from services.ingest.domain.accounts import OwnAccount, own_accounts
 from services.ingest.replay_mark import key_of
 from services.ingest.sources.email_imap import EmailAccountFeed
+from services.ingest.sources.hmac_signature import HmacSignature
+from services.ingest.sources.mapping import MappedForm
 from services.ingest.sources.mastodon import MastodonReplay
 from services.ingest.sources.mastodon_api import MastodonAccountFeed
 from services.ingest.sources.meta import MetaApp, MetaSource, account_key
 from services.ingest.sources.meta_graph import MetaGraphFeed
 from services.ingest.sources.pulled import PulledSource
 from services.ingest.sources.replay import NotificationReplay
+from services.ingest.sources.rss_feed import RssFeed
 from services.ingest.sources.source import Source
-from services.ingest.sources.webhook import StandardSignature, WebhookSource
+from services.ingest.sources.webhook import Signature, StandardSignature, WebhookSource
 from services.ingest.sources.x import XSource
+from services.ingest.sources.youtube_api import YouTubeChannel
 from services.runtime.clock import Clock
 from services.runtime.errors import WrongConfiguration
 
@@ -40,8 +46,10 @@ Secrets = Callable[[str], SecretStr]
 """The secret in an environment variable; raises WrongConfiguration where it is not set."""
 Owned = dict[tuple[str, str], OwnAccount]
 
-PULLED = frozenset({MastodonAccountFeed.name, EmailAccountFeed.name})
-RESERVED = frozenset({"x", "meta", "mastodon", "email", "replay"})
+PULLED = frozenset(
+    one.name for one in (MastodonAccountFeed, EmailAccountFeed, RssFeed, YouTubeChannel)
+)
+RESERVED = frozenset({"x", "meta", "mastodon", "email", "rss", "youtube", "replay"})
 
 
 def _bytes(secret: SecretStr) -> bytes:
@@ -92,17 +100,19 @@ def _webhook(
     account: WebhookAccount, owned: Owned, secrets: Secrets, tolerance: timedelta
 ) -> WebhookSource:
     settings = account.settings
-    if settings.mapping:
-        raise WrongConfiguration(
-            f"accounts: webhook {account.id}: a mapping is not supported yet: "
-            "send Presence's own form (docs/sources.md) and leave `mapping` out"
-        )
-    webhook = Webhook(_standard_key(settings.secret, secrets(settings.secret)))
+    secret = secrets(settings.secret)
+    signature: Signature
+    if settings.signature is not None:
+        signature = HmacSignature(_bytes(secret), settings.signature, tolerance)
+    else:
+        key = _standard_key(settings.secret, secret)
+        signature = StandardSignature(Webhook(key), tolerance)
     return WebhookSource(
         name=settings.source,
         account=owned["webhook", account.id],
-        signature=StandardSignature(webhook, tolerance),
+        signature=signature,
         scheme=settings.scheme,
+        mapping=MappedForm(settings.mapping) if settings.mapping else None,
     )
 
 
@@ -161,6 +171,11 @@ def build_pulled(
             secrets(one.settings.secret)
             read = partial(secrets, one.settings.secret)
             found.append(EmailAccountFeed(account, one.settings, read, clock))
+        elif isinstance(one, FeedAccount):
+            found.append(RssFeed(account, one.settings, clock))
+        elif isinstance(one, YouTubeAccount):
+            key = secrets(one.settings.api_key)
+            found.append(YouTubeChannel(account, one.settings, key, clock))
     return found
 
 

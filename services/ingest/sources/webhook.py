@@ -1,7 +1,8 @@
 """Any system that can post JSON: Standard Webhooks, and CloudEvents signed as Standard Webhooks.
 
-Both carry Presence's own simple form of an item (docs/sources.md shows it). Whoever connects a system
-writes code against this, so what cannot be read is answered with 422 and the reason.
+They carry Presence's own simple form of an item (docs/sources.md shows it), or a form of their own that
+a mapping turns into it. Whoever connects a system reads the answer, so what cannot be read is 422 and
+the reason.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.exceptions import BaseCloudEventException
@@ -22,7 +23,15 @@ from services.contracts.events import Action, Author, Kind
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Deletion, Item, Receipt
 from services.ingest.domain.native import Native, NativeId
-from services.ingest.domain.outcome import Parsed, Rejected, RejectReason, Unreadable, first_error
+from services.ingest.domain.outcome import (
+    Ignored,
+    Parsed,
+    Rejected,
+    RejectReason,
+    Unreadable,
+    first_error,
+)
+from services.ingest.sources.mapping import MappedForm
 from services.ingest.sources.source import (
     Accounts,
     Challenge,
@@ -52,7 +61,7 @@ class _Party(Native):
 
 
 class SimpleItem(Native):
-    """Presence's own form of an item, for systems that are connected without a mapping."""
+    """Presence's own form of an item: what a system posts, or what a mapping makes of its payload."""
 
     id: NativeId
     action: Action = Action.created
@@ -103,6 +112,18 @@ class SimpleItem(Native):
         )
 
 
+class Signature(Protocol):
+    """How a sender proves itself."""
+
+    def verify(self, delivery: Delivery, now: datetime) -> None:
+        """Raises Refused."""
+        ...
+
+    def sign(self, body: bytes, now: datetime) -> dict[str, str]:
+        """The headers under which `verify` takes this body."""
+        ...
+
+
 @dataclass(frozen=True)
 class StandardSignature:
     """Standard Webhooks' signature: HMAC-SHA256 over `id.timestamp.body`, with our own clock.
@@ -151,8 +172,9 @@ class WebhookSource:
 
     name: str
     account: OwnAccount
-    signature: StandardSignature
+    signature: Signature
     scheme: WebhookScheme = WebhookScheme.standard
+    mapping: MappedForm | None = None
     # A person writes the sender's code: 422 tells them now. Senders try again for a while and then
     # stop; the payload is in the dead letters once, however often it comes.
     unreadable_status: int = 422
@@ -173,15 +195,25 @@ class WebhookSource:
     def parse(self, delivery: Delivery, accounts: Accounts, receipt: Receipt) -> list[Parsed]:
         """The one item of the payload."""
         account = accounts[self.account.id]
-        if self.scheme is WebhookScheme.cloudevents:
-            data = _cloudevent_data(delivery)
-        else:
-            data = _standard_data(json_object(delivery.body))
+        data = self._data(delivery)
+        if isinstance(data, Ignored):
+            return [data]
         if isinstance(data, Rejected):
             return [Rejected(data.reason, data.detail, account.id)]
+        where = "mapped" if self.mapping else "data"
         return [
-            read_change(lambda: SimpleItem.model_validate(data).item(), account, receipt, "data")
+            read_change(lambda: SimpleItem.model_validate(data).item(), account, receipt, where)
         ]
+
+    def _data(self, delivery: Delivery) -> dict[str, Any] | Ignored | Rejected:
+        """The fields of a SimpleItem."""
+        cloudevents = self.scheme is WebhookScheme.cloudevents
+        payload = _cloudevent(delivery) if cloudevents else json_object(delivery.body)
+        if isinstance(payload, Rejected):
+            return payload
+        if self.mapping is not None:
+            return self.mapping.simple(payload, delivery.headers)
+        return _item_data(payload.get("type"), payload.get("data"))
 
     def sign(self, body: bytes, now: datetime) -> dict[str, str]:
         """As the sender would."""
@@ -194,7 +226,7 @@ class WebhookSource:
         return None
 
 
-def _item_data(kind: Any, data: Any, at: str) -> dict[str, Any] | Rejected:
+def _item_data(kind: Any, data: Any) -> dict[str, Any] | Rejected:
     if not isinstance(kind, str) or not kind.startswith(_PREFIX):
         says = f"type: {kind!s} is none of item.created, item.edited, item.deleted"
         return Rejected(RejectReason.unsupported, says[:120])
@@ -202,17 +234,12 @@ def _item_data(kind: Any, data: Any, at: str) -> dict[str, Any] | Rejected:
     if action not in list(Action):
         return Rejected(RejectReason.unsupported, f"type: {kind}"[:80])
     if not isinstance(data, dict):
-        return Rejected(RejectReason.malformed, f"{at}: a {type(data).__name__}, not an object")
+        return Rejected(RejectReason.malformed, f"data: a {type(data).__name__}, not an object")
     return {"action": action, **data}
 
 
-def _standard_data(payload: dict[str, Any] | Rejected) -> dict[str, Any] | Rejected:
-    if isinstance(payload, Rejected):
-        return payload
-    return _item_data(payload.get("type"), payload.get("data"), "data")
-
-
-def _cloudevent_data(delivery: Delivery) -> dict[str, Any] | Rejected:
+def _cloudevent(delivery: Delivery) -> dict[str, Any] | Rejected:
+    """Its attributes and its `data`, the same in both modes."""
     # orjson first: what the library's own json takes (deep nesting, lone surrogates) fails later.
     body = json_object(delivery.body)
     if isinstance(body, Rejected):
@@ -220,7 +247,7 @@ def _cloudevent_data(delivery: Delivery) -> dict[str, Any] | Rejected:
     message = HTTPMessage(headers=dict(delivery.headers), body=delivery.body)
     try:
         event = from_http_event(message)
-        return _item_data(event.get_type(), event.get_data(), "data")
+        return {**event.get_attributes(), "data": event.get_data()}
     except BaseCloudEventException as error:
         return Rejected(RejectReason.malformed, f"no CloudEvent: {error}"[:200])
     except ValueError as error:
