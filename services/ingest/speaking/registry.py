@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from services.contracts.configuration import Account, Configuration, EmailAccount
 from services.ingest.domain.accounts import OwnAccount, own_accounts
-from services.ingest.speaking import mastodon, meta, x
+from services.ingest.speaking import bluesky, mastodon, meta, x
 from services.ingest.speaking.email import EmailSpeaker
 from services.ingest.speaking.port import Speaker
 from services.runtime.clock import Clock
@@ -34,6 +34,7 @@ BUILDERS: Mapping[str, Builder] = {
     "facebook": meta.build,
     "instagram": meta.build,
     "mastodon": mastodon.build,
+    "bluesky": bluesky.build,
 }
 """By platform."""
 
