@@ -26,6 +26,8 @@ _THREADS: Mapping[str, str] = {
     "facebook": "comments under your own posts come by webhook, whomever they name; other pages' do not",
     "instagram": "comments under your own media come by webhook, whomever they name; others' do not",
     "mastodon": "the API could read a thread again, Presence does not yet: it hears answers that name you",
+    "bluesky": "replies below your own posts are heard, whomever they name; below other people's only "
+    "those that name or answer you",
     "webhook": "the system sends what it wants to; nothing can be read there",
 }
 """Whether threads of open episodes are read again, so that an impostor is seen who names nobody."""
@@ -109,7 +111,9 @@ def _secrets(account: Account) -> Finding:
 
 
 def _token(source: PulledSource, account: Account) -> Callable[[], Awaitable[Finding]]:
-    secret = getattr(account.settings, "access_token", None) or "its variable"
+    settings = account.settings
+    named = (getattr(settings, name, None) for name in ("access_token", "app_password"))
+    secret = next((name for name in named if name), "its variable")
 
     async def look() -> Finding:
         try:
