@@ -32,6 +32,8 @@ _THREADS: Mapping[str, str] = {
     "mastodon": "the API could read a thread again, Presence does not yet: it hears answers that name you",
     "email": "a mail's thread is what reaches this mailbox; nobody answers your customer in it unseen",
     "youtube": "the newest 500 threads of the channel are read again every 15 minutes, whoever answers there",
+    "bluesky": "replies below your own posts are heard, whomever they name; below other people's only "
+    "those that name or answer you",
     "webhook": "the system sends what it wants to; nothing can be read there",
 }
 """Whether threads of open episodes are read again, so that an impostor is seen who names nobody."""
@@ -120,7 +122,7 @@ def _secrets(account: Account) -> Finding:
 
 
 def _token(source: PulledSource, account: Account) -> Callable[[], Awaitable[Finding]]:
-    kinds = ("access_token", "api_key", "secret")
+    kinds = ("access_token", "api_key", "app_password", "secret")
     named = (getattr(account.settings, kind, None) for kind in kinds)
     secret = next((one for one in named if one), "its variable")
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from services.contracts.configuration.accounts import (
     Account,
     Automation,
+    BlueskyAccount,
     Brand,
     EmailAccount,
     FacebookAccount,
@@ -63,6 +64,7 @@ from services.contracts.configuration.webhooks import (
 __all__ = [
     "Account",
     "Automation",
+    "BlueskyAccount",
     "Brand",
     "Classify",
     "Configuration",

@@ -13,6 +13,7 @@ from standardwebhooks import Webhook
 
 from services.contracts.configuration import (
     Account,
+    BlueskyAccount,
     Configuration,
     EmailAccount,
     FacebookAccount,
@@ -25,6 +26,9 @@ from services.contracts.configuration import (
 )
 from services.ingest.domain.accounts import OwnAccount, own_accounts
 from services.ingest.replay_mark import key_of
+from services.ingest.sources.bluesky import BlueskyReplay
+from services.ingest.sources.bluesky_api import BlueskyAccountFeed
+from services.ingest.sources.bluesky_session import BlueskySession
 from services.ingest.sources.email_imap import EmailAccountFeed
 from services.ingest.sources.hmac_signature import HmacSignature
 from services.ingest.sources.mapping import MappedForm
@@ -47,9 +51,16 @@ Secrets = Callable[[str], SecretStr]
 Owned = dict[tuple[str, str], OwnAccount]
 
 PULLED = frozenset(
-    one.name for one in (MastodonAccountFeed, EmailAccountFeed, RssFeed, YouTubeChannel)
+    one.name
+    for one in (
+        MastodonAccountFeed,
+        BlueskyAccountFeed,
+        EmailAccountFeed,
+        RssFeed,
+        YouTubeChannel,
+    )
 )
-RESERVED = frozenset({"x", "meta", "mastodon", "email", "rss", "youtube", "replay"})
+RESERVED = frozenset({"x", "meta", "mastodon", "bluesky", "email", "rss", "youtube", "replay"})
 
 
 def _bytes(secret: SecretStr) -> bytes:
@@ -145,6 +156,9 @@ def build_sources(
             found["mastodon"] = MastodonReplay(
                 {one.id: owned["mastodon", one.id] for one in mastodon}
             )
+        bluesky = [one for one in configuration.accounts if isinstance(one, BlueskyAccount)]
+        if bluesky:
+            found["bluesky"] = BlueskyReplay({one.id: owned["bluesky", one.id] for one in bluesky})
         signature = StandardSignature(Webhook(key_of(_bytes(link_secret))), tolerance)
         everybody = {f"{platform}:{id_}": one for (platform, id_), one in owned.items()}
         found["replay"] = NotificationReplay(signature, everybody)
@@ -166,6 +180,10 @@ def build_pulled(
             token = secrets(one.settings.access_token)
             app_secret = secrets(one.settings.app_secret)
             found.append(MetaGraphFeed(account, one.settings, token, app_secret, clock))
+        elif isinstance(one, BlueskyAccount):
+            password = secrets(one.settings.app_password)
+            session = BlueskySession(account.native_id, one.settings, password, clock)
+            found.append(BlueskyAccountFeed(account, one.settings, session, clock))
         elif isinstance(one, EmailAccount):
             # Said at the start when it is missing; read anew at every login, since tokens are renewed.
             secrets(one.settings.secret)
