@@ -169,6 +169,10 @@ class ImapConnection:
         except BaseException:
             _hang_up(client)
             raise
+        if self._closed:
+            # Whoever asked for it was cancelled meanwhile: nobody else would close it.
+            _hang_up(client)
+            raise Transient(PullReason.disconnected, "closed")
         return client
 
 
