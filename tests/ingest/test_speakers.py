@@ -36,7 +36,6 @@ class Place:
     direct: str
     answered_at: str
     """The path of a public answer; Mastodon and X name the thread in the body."""
-    thread: dict[str, object]
 
     def address(self, file: str) -> Address:
         """As the source made it when it parsed the platform's payload."""
@@ -46,14 +45,11 @@ class Place:
 
 
 PLACES = [
-    Place(
-        "mastodon", "mastodon", "mention", "direct", "/api/v1/statuses",
-        {"in_reply_to_id": "110", "visibility": "public"},
-    ),
-    Place("x", "x", "mention", "direct", "/2/tweets", {"reply": {"in_reply_to_tweet_id": "0"}}),
-    Place("facebook", "meta", "comment", "message", "/v23.0/{}/comments", {}),
-    Place("instagram", "meta", "instagram_comment", "", "/v23.0/{}/replies", {}),
-]  # fmt: skip
+    Place("mastodon", "mastodon", "mention", "direct", "/api/v1/statuses"),
+    Place("x", "x", "mention", "direct", "/2/tweets"),
+    Place("facebook", "meta", "comment", "message", "/v23.0/{}/comments"),
+    Place("instagram", "meta", "instagram_comment", "", "/v23.0/{}/replies"),
+]
 
 
 @dataclass(frozen=True)
@@ -95,10 +91,11 @@ async def test_an_answer_stands_under_what_it_answers(line: Line) -> None:
     native = address.details.get("comment", "")
     assert post.path == line.place.answered_at.format(native)
     assert posted.item.native_id == post.native_id
-    thread = {
+    named: dict[str, dict[str, object]] = {
         "mastodon": {"in_reply_to_id": address.details.get("status"), "visibility": "public"},
         "x": {"reply": {"in_reply_to_tweet_id": address.details.get("post")}},
-    }.get(line.place.platform, {"message": DRAFT.text})
+    }
+    thread = named.get(line.place.platform, {"message": DRAFT.text})
     assert {name: post.body[name] for name in thread} == thread
     assert Kind.direct not in posted.item.kinds
 
