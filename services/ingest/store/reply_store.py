@@ -133,8 +133,7 @@ class PostgresReplyStore:
     async def waiting(self) -> tuple[int, int]:
         """How many replies are unfinished, and how many ends are not told yet."""
         (row,) = await self._rows("waiting", {})
-        unfinished, untold = row.values()
-        return unfinished, untold
+        return row["unfinished"], row["untold"]
 
     async def forget(self, older_than: timedelta) -> int:
         """Drop replies that ended so long ago; returns how many."""
