@@ -95,6 +95,12 @@ class Metrics:
             ["source", "account"],
             registry=registry,
         )
+        self.source_silent = Gauge(
+            "presence_source_silent",
+            "1 while an account is quieter than it ever is at this hour of the week.",
+            ["source", "account"],
+            registry=registry,
+        )
         self.gap = Gauge(
             "presence_source_gap_seconds",
             "Length of the last time that a pulled source was not connected.",

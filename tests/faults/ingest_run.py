@@ -197,7 +197,7 @@ class Run:
         self.tally.sent += 1
         begun = time.monotonic()
         # Some platforms deliver twice for no reason.
-        copies = 2 if number % 50 == 0 else 1
+        copies = 2 if number % 47 == 0 else 1
         attempt = 0
         while copies:
             replica = self.replicas[(number + attempt) % 2]

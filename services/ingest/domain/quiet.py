@@ -1,9 +1,9 @@
 """Is this silence longer than chance explains? Learned from what each hour of the week brought before.
 
 Events of an hour of the week are taken as Poisson with an unknown rate: a weak gamma prior around the
-account's average, sharpened by what that hour brought, older weeks counting less. No event in a stretch of hours then
-has a probability that needs no tuning per account: a busy one is quiet after minutes, a small one after
-days, and one whose nights are always empty never at night.
+account's average, sharpened by what that hour brought, older weeks counting less. No event in a stretch
+of hours then has a probability that needs no tuning per account: a busy one is quiet after minutes, a
+small one after days, and one whose nights are always empty never at night.
 """
 
 from __future__ import annotations
