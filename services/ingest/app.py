@@ -31,10 +31,12 @@ from services.ingest.speaking.handlers import ReplyHandler
 from services.ingest.speaking.registry import build_speakers
 from services.ingest.spooling import Spooling
 from services.ingest.store.event_store import PostgresEventStore
-from services.ingest.store.leases import PostgresLeases
+from services.ingest.store.hours import Hours
+from services.ingest.store.leases import Account, PostgresLeases
 from services.ingest.store.reply_store import PostgresReplyStore
 from services.ingest.store.spool import Spool
 from services.ingest.tenure import replica
+from services.ingest.watch import Watch
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
 from services.runtime.asgi import App, Router
@@ -121,6 +123,14 @@ class Ingest:
             )
             for source in build_pulled(configuration, secret, self._clock)
         ]
+        self._watch = Watch(
+            [Account(*labels) for labels in source_labels(configuration)],
+            collector.arrivals,
+            Hours(self._pool),
+            partial(_announce, self._producer),
+            metrics,
+            self._clock,
+        )
         self._replies = PostgresReplyStore(self._pool)
         self._desk = Desk(
             build_speakers(configuration, secret, self._clock),
@@ -179,6 +189,7 @@ class Ingest:
         await self._store.migrate()
         await wait_until(self._kafka_answers, clock=self._clock, says="Kafka and its topics")
         self.workers.start("forget", self._forget())
+        self.workers.start("watch", self._watch.run())
         for listener in self._listeners:
             self.workers.start("listener", listener.run())
         self.workers.start("desk", self._desk.run())

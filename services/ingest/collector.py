@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from services.contracts import identity
 from services.contracts.base import StrEnum
-from services.contracts.events import Action, Notification
+from services.contracts.events import Action, Notification, Origin
 from services.contracts.topics import INTAKE_DLQ, NOTIFICATIONS, Header
 from services.ingest.breaker import Breaker
 from services.ingest.domain.address import Address, Heard, address_of
@@ -109,6 +110,8 @@ class Collector:
         self._clock = clock
         self.kafka = Breaker(clock)
         self._database = Breaker(clock, cooldown=STORE_COOLDOWN)
+        self.arrivals: Counter[tuple[str, str]] = Counter()
+        """Events by source and account, replays left out; whoever counts them takes them away."""
         self._waiting: list[_Work] = []
         self._committing: asyncio.Task[None] | None = None
 
@@ -303,6 +306,8 @@ class Collector:
                 continue
             left.discard(one.event_id)
             self._metrics.notifications.labels(**labels).inc()
+            if one.origin is not Origin.replay:
+                self.arrivals[source, one.account_id] += 1
             received = one.received_at.timestamp()
             self._metrics.last_event.labels(source, one.account_id).set(received)
 

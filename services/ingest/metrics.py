@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -22,10 +23,10 @@ NO_KIND = "none"
 """Of a deletion whose kind the platform does not tell."""
 
 
-def kind_label(kinds: Iterable[Kind]) -> str:
+@lru_cache(256)
+def kind_label(kinds: frozenset[Kind]) -> str:
     """The one kind that an item with several counts under."""
-    held = set(kinds)
-    return next((kind.value for kind in _PRECEDENCE if kind in held), NO_KIND)
+    return next((kind.value for kind in _PRECEDENCE if kind in kinds), NO_KIND)
 
 
 class Metrics:
@@ -91,6 +92,12 @@ class Metrics:
         self.source_leased = Gauge(
             "presence_source_leased",
             "1 on the replica that listens to the account.",
+            ["source", "account"],
+            registry=registry,
+        )
+        self.source_silent = Gauge(
+            "presence_source_silent",
+            "1 while an account is quieter than it ever is at this hour of the week.",
             ["source", "account"],
             registry=registry,
         )

@@ -17,6 +17,7 @@ import orjson
 
 from services.contracts.events import Notification
 from services.ingest.collector import Collector, Taken
+from services.ingest.domain.address import Heard
 from services.ingest.domain.outcome import (
     Ignored,
     IgnoreReason,
@@ -111,6 +112,8 @@ def encode(parsed: Sequence[Parsed], original: Original) -> bytes:
 
 def _encoded(one: Parsed) -> dict[str, Any]:
     match one:
+        case Heard():
+            return {"notification": one.to_bytes().decode(), "address": dict(one.address)}
         case Notification():
             return {"notification": one.to_bytes().decode()}
         case Rejected():
@@ -133,6 +136,9 @@ def decode(frame: bytes) -> tuple[list[Parsed], Original]:
 
 def _decoded(one: dict[str, Any]) -> Parsed:
     try:
+        if "address" in one:
+            read: dict[str, Any] = orjson.loads(one["notification"])
+            return Heard.model_validate({**read, "address": one["address"]})
         if "notification" in one:
             return Notification.model_validate_json(one["notification"])
         if "rejected" in one:

@@ -21,8 +21,8 @@ from services.ingest.collector import Collector, CollectReason
 from services.ingest.domain.rate import Rate
 from services.ingest.intake import Intake, Limit
 from services.ingest.metrics import Metrics
-from services.ingest.spooling import Spooling
-from services.ingest.store.event_store import MemoryEventStore
+from services.ingest.spooling import Spooling, decode, encode
+from services.ingest.store.event_store import MemoryEventStore, Original
 from services.ingest.store.spool import Spool, frames
 from services.runtime.asgi import Receive, Router, Scope, Send
 from services.runtime.clock import ManualClock
@@ -155,6 +155,17 @@ async def test_what_was_promised_survives_kill_9(tmp_path: Path) -> None:
 
 def test_a_damaged_frame_ends_what_is_read() -> None:
     assert list(frames(b"\x00\x00\x00\x01\x00\x00\x00\x00a")) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "name"), [("x", "mention"), ("x", "one_broken_of_three"), ("meta", "message")]
+)
+def test_what_was_read_is_the_same_after_the_disk(source: str, name: str) -> None:
+    parsed = platform(source).read_file(name)
+    original = Original(source, payload(source, name), NOW)
+    again, kept = decode(encode(parsed, original))
+    assert (again, kept) == (parsed, original)
+    assert [type(one) for one in again] == [type(one) for one in parsed], "the way back is kept"
 
 
 class World:
