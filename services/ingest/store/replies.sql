@@ -80,8 +80,9 @@ update ingest.replies set lease = null, leased_until = null
 where reply_id = %(reply_id)s and lease = %(lease)s;
 
 -- name: waiting
-select count(*) filter (where state in ('received', 'sending', 'rate_limited')),
-    count(*) filter (where not told)
+-- Both named: rows are read by name, and two columns called "count" are one.
+select count(*) filter (where state in ('received', 'sending', 'rate_limited')) as unfinished,
+    count(*) filter (where not told) as untold
 from ingest.replies where state in ('received', 'sending', 'rate_limited') or not told;
 
 -- name: forget_replies
