@@ -26,8 +26,9 @@ PRESENCE = Path(sys.executable).with_name("presence")
 
 def _presence_yaml(folder: Path, account: str) -> Path:
     accounts = configuration().model_dump(mode="json", by_alias=True, exclude_none=True)["accounts"]
+    known = {one["id"]: one for one in accounts}
     x = {**accounts[0], "id": account}
-    file = with_accounts(x, accounts[2], accounts[7])
+    file = with_accounts(x, known["1010"], known["zip-shop"])
     path = folder / "presence.yaml"
     path.write_text(yaml.safe_dump(file.model_dump(mode="json", by_alias=True, exclude_none=True)))
     return path

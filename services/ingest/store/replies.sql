@@ -80,6 +80,7 @@ update ingest.replies set lease = null, leased_until = null
 where reply_id = %(reply_id)s and lease = %(lease)s;
 
 -- name: waiting
+-- Both named: rows are read by name, and two columns called "count" are one.
 select count(*) filter (where state in ('received', 'sending', 'rate_limited')) as unfinished,
     count(*) filter (where not told) as untold
 from ingest.replies where state in ('received', 'sending', 'rate_limited') or not told;
