@@ -30,8 +30,11 @@ SECRETS = {
     "SHOP_SECRET": "whsec_" + base64.b64encode(b"the secret of the shop").decode(),
     "FORUM_SECRET": "whsec_" + base64.b64encode(b"the secret of the forum").decode(),
     "MASTODON_TOKEN": "mock_token",
+    "BLUESKY_PASSWORD": "abcd-efgh-ijkl-mnop",
 }
 PAYLOADS = Path(__file__).parent / "payloads"
+REPLAYED = ("mastodon", "bluesky")
+"""Platforms that post nowhere: only replays come under their names, signed by the replay mark."""
 MACHINE = {"app_ids": ["777", "Scheduler Pro"], "texts": ["We are out of office"]}
 
 
@@ -44,6 +47,8 @@ def configuration(**ingest: object) -> Configuration:
     server = {"url": "https://social.example", "access_token": "MASTODON_TOKEN"}
     second_server = {"url": "https://second.example", "access_token": "MASTODON_TOKEN"}
     mastodon = {"platform": "mastodon", "brand": "air", "automation": MACHINE}
+    bluesky = {"platform": "bluesky", "brand": "air", "automation": MACHINE}
+    bluesky["settings"] = {"app_password": "BLUESKY_PASSWORD"}
     shop = {"source": "shop", "secret": "SHOP_SECRET"}
     forum = {"source": "forum", "secret": "FORUM_SECRET", "scheme": "cloudevents"}
     return Configuration.model_validate(
@@ -61,6 +66,8 @@ def configuration(**ingest: object) -> Configuration:
                 {"platform": "instagram", "id": "1784", "brand": "air", "settings": meta},
                 {**mastodon, "id": "109", "settings": server},
                 {**mastodon, "id": "110@second.example", "settings": second_server},
+                {**bluesky, "id": "did:plc:exampleairexampleairexam"},
+                {**bluesky, "id": "did:plc:exampleairtwoexampleairt"},
                 {"platform": "webhook", "id": "zip-shop", "brand": "shoes", "settings": shop},
                 {"platform": "webhook", "id": "zip-forum", "brand": "shoes", "settings": forum},
             ],
@@ -109,7 +116,7 @@ class Platform:
     def sign(self, body: bytes, now: datetime = NOW) -> dict[str, str]:
         """Headers that make the body authentic."""
         headers = self.source.sign(body, now)
-        if self.source.name == "mastodon":
+        if self.source.name in REPLAYED:
             headers[HEADER] = mark(
                 key_of(LINK_SECRET.get_secret_value().encode()), body, now, may_page=True
             )

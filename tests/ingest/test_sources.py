@@ -17,7 +17,7 @@ from services.ingest.domain.item import Receipt
 from services.ingest.domain.outcome import Ignored, Rejected, RejectReason
 from services.ingest.sources import meta, x
 from services.ingest.sources.source import Delivery, Refused
-from tests.ingest.brand import LATER, NOW, PAYLOADS, SECRETS, Platform, payload, platform
+from tests.ingest.brand import LATER, NOW, PAYLOADS, REPLAYED, SECRETS, Platform, payload, platform
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ CASES = [
         "mastodon", "mention", "edited", "deleted", "own_reply", "second_account", "unsupported",
         True,
     ),
+    Case("bluesky", "mention", None, "deleted", "own_reply", "second_account", "unsupported", True),
     Case("shop", "review", "edited", "deleted", "own_reply", "second_account", "unsupported", True),
     Case("forum", "review", "edited", "deleted", "own_reply", "second_account", "unsupported", True),
 ]  # fmt: skip
@@ -62,8 +63,8 @@ def body_of(case: Case, name: str) -> bytes:
 
 
 EDITING = [case for case in CASES if case.edited]
-SIGNED = [case for case in CASES if case.source != "mastodon"]
-"""Mastodon posts nowhere: only replays come under its name, signed by the replay mark (test_intake)."""
+SIGNED = [case for case in CASES if case.source not in REPLAYED]
+"""The replay mark is test_intake's."""
 SIGNING_TIMES = [case for case in SIGNED if case.signs_time]
 of = pytest.mark.parametrize
 
@@ -140,7 +141,7 @@ def test_a_second_account_has_ids_of_its_own(case: Case) -> None:
 
 
 def test_an_account_that_nobody_listed_is_rejected_with_the_reason() -> None:
-    for name in ("x", "meta", "mastodon"):
+    for name in ("x", "meta", "mastodon", "bluesky"):
         (found,) = platform(name).read_file("unknown_account")
         assert isinstance(found, Rejected)
         assert found.reason is RejectReason.unknown_account

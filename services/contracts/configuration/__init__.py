@@ -15,6 +15,7 @@ from pydantic import Field
 from services.contracts.configuration.accounts import (
     Account,
     Automation,
+    BlueskyAccount,
     Brand,
     EmailAccount,
     FacebookAccount,
@@ -56,6 +57,7 @@ from services.contracts.configuration.values import Section, Weekday, parse_dura
 __all__ = [
     "Account",
     "Automation",
+    "BlueskyAccount",
     "Brand",
     "Classify",
     "Configuration",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
@@ -118,6 +119,28 @@ class MastodonAccount(_Account):
     settings: MastodonSettings
 
 
+class BlueskySettings(Section):
+    """Bluesky, or any server of the AT Protocol."""
+
+    url: HttpUrl = HttpUrl("https://bsky.social")
+    """The server that the account signs in to (its PDS, or the entryway of Bluesky's own)."""
+    app_password: SecretName = "PRESENCE_BLUESKY_APP_PASSWORD"
+    """Environment variable with an app password (never the account's own password)."""
+    poll_interval: Duration = Field("15s", validate_default=True, ge=timedelta(seconds=2))
+    """How often the lists are looked at, give or take a fifth."""
+    backfill_limit: int = Field(2_000, ge=1)
+    """At most so many notifications are read after a gap; what is beyond is told."""
+
+
+class BlueskyAccount(_Account):
+    """An account on Bluesky; its `id` is the DID (`did:plc:…`)."""
+
+    platform: Literal["bluesky"]
+    id: str = Field(pattern=r"^did:[a-z]+:[A-Za-z0-9._:%-]+$")
+    """The account's DID, never its handle."""
+    settings: BlueskySettings = BlueskySettings()
+
+
 class WebhookScheme(StrEnum):
     """How a generic webhook is signed and wrapped."""
 
@@ -231,7 +254,13 @@ class EmailAccount(_Account):
 
 
 Account = Annotated[
-    XAccount | FacebookAccount | InstagramAccount | MastodonAccount | WebhookAccount | EmailAccount,
+    XAccount
+    | FacebookAccount
+    | InstagramAccount
+    | MastodonAccount
+    | BlueskyAccount
+    | WebhookAccount
+    | EmailAccount,
     Field(discriminator="platform"),
 ]
 """A brand's account, with the settings of its platform."""

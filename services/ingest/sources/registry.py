@@ -13,6 +13,7 @@ from standardwebhooks import Webhook
 
 from services.contracts.configuration import (
     Account,
+    BlueskyAccount,
     Configuration,
     EmailAccount,
     FacebookAccount,
@@ -23,6 +24,9 @@ from services.contracts.configuration import (
 )
 from services.ingest.domain.accounts import OwnAccount, own_accounts
 from services.ingest.replay_mark import key_of
+from services.ingest.sources.bluesky import BlueskyReplay
+from services.ingest.sources.bluesky_api import BlueskyAccountFeed
+from services.ingest.sources.bluesky_session import BlueskySession
 from services.ingest.sources.email_imap import EmailAccountFeed
 from services.ingest.sources.mastodon import MastodonReplay
 from services.ingest.sources.mastodon_api import MastodonAccountFeed
@@ -40,8 +44,8 @@ Secrets = Callable[[str], SecretStr]
 """The secret in an environment variable; raises WrongConfiguration where it is not set."""
 Owned = dict[tuple[str, str], OwnAccount]
 
-PULLED = frozenset({MastodonAccountFeed.name, EmailAccountFeed.name})
-RESERVED = frozenset({"x", "meta", "mastodon", "email", "replay"})
+PULLED = frozenset({MastodonAccountFeed.name, BlueskyAccountFeed.name, EmailAccountFeed.name})
+RESERVED = frozenset({"x", "meta", "mastodon", "bluesky", "email", "replay"})
 
 
 def _bytes(secret: SecretStr) -> bytes:
@@ -135,6 +139,9 @@ def build_sources(
             found["mastodon"] = MastodonReplay(
                 {one.id: owned["mastodon", one.id] for one in mastodon}
             )
+        bluesky = [one for one in configuration.accounts if isinstance(one, BlueskyAccount)]
+        if bluesky:
+            found["bluesky"] = BlueskyReplay({one.id: owned["bluesky", one.id] for one in bluesky})
         signature = StandardSignature(Webhook(key_of(_bytes(link_secret))), tolerance)
         everybody = {f"{platform}:{id_}": one for (platform, id_), one in owned.items()}
         found["replay"] = NotificationReplay(signature, everybody)
@@ -156,6 +163,10 @@ def build_pulled(
             token = secrets(one.settings.access_token)
             app_secret = secrets(one.settings.app_secret)
             found.append(MetaGraphFeed(account, one.settings, token, app_secret, clock))
+        elif isinstance(one, BlueskyAccount):
+            password = secrets(one.settings.app_password)
+            session = BlueskySession(account.native_id, one.settings, password, clock)
+            found.append(BlueskyAccountFeed(account, one.settings, session, clock))
         elif isinstance(one, EmailAccount):
             # Said at the start when it is missing; read anew at every login, since tokens are renewed.
             secrets(one.settings.secret)

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from services.contracts.configuration import Account, Configuration
 from services.ingest.domain.accounts import OwnAccount, own_accounts
-from services.ingest.speaking import email, mastodon, meta, x
+from services.ingest.speaking import bluesky, email, mastodon, meta, x
 from services.ingest.speaking.port import Speaker
 from services.runtime.clock import Clock
 
@@ -22,6 +22,7 @@ BUILDERS: Mapping[str, Builder] = {
     "instagram": meta.build,
     "mastodon": mastodon.build,
     "email": email.build,
+    "bluesky": bluesky.build,
 }
 """By platform."""
 

@@ -1,0 +1,423 @@
+"""Bluesky (AT Protocol): what its notifications and its author feed mean.
+
+Pure: how they are fetched is in bluesky_api.py. An item's native id is its at-uri, whose authority is the
+DID of its author: whom a post answers, and whether that is us, stands in the reference itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from services.contracts.events import Author, Kind, Media, Mention
+from services.ingest.domain.accounts import OwnAccount
+from services.ingest.domain.address import Details
+from services.ingest.domain.item import Deletion, Item, Receipt
+from services.ingest.domain.native import Instant, Native, NativeId
+from services.ingest.domain.outcome import (
+    Ignored,
+    IgnoreReason,
+    Parsed,
+    Rejected,
+    RejectReason,
+    Unreadable,
+)
+from services.ingest.replay_mark import HEADER
+from services.ingest.sources.bluesky_text import read_text
+from services.ingest.sources.source import (
+    Accounts,
+    Challenge,
+    Delivery,
+    RefusalReason,
+    Refused,
+    json_object,
+    read_change,
+)
+
+APP = "https://bsky.app"
+NOTIFICATION, POST, GONE = "notification", "post", "gone"
+"""The events: an entry of the notification list, one of the own feed, a record that is no longer there."""
+FEED_POST = "app.bsky.feed.post"
+
+_WORDS = frozenset({"mention", "reply", "quote"})
+_GESTURES = {
+    "like": Kind.reaction,
+    "like-via-repost": Kind.reaction,
+    "repost": Kind.repost,
+    "repost-via-repost": Kind.repost,
+    "follow": Kind.follow,
+}
+_SIGNALS = frozenset({"starterpack-joined", "contact-match", "subscribed-post"})
+_ADMINISTRATIVE = frozenset({"verified", "unverified"})
+
+
+def repo_of(uri: str) -> str:
+    """The DID in an at-uri: whose record it is. Raises Unreadable where it names none."""
+    scheme, _, rest = uri.partition("://")
+    did = rest.partition("/")[0]
+    if scheme != "at" or not did.startswith("did:"):
+        raise Unreadable("an at-uri without a DID")
+    return did
+
+
+def permalink(uri: str) -> str | None:
+    """The page of a post; of anything else its author's."""
+    repo, _, path = uri.removeprefix("at://").partition("/")
+    collection, _, key = path.partition("/")
+    return f"{APP}/profile/{repo}" + (f"/post/{key}" if collection == FEED_POST and key else "")
+
+
+class _Label(Native):
+    val: str = ""
+    neg: bool = False
+
+
+class _Verification(Native):
+    verified: str | None = Field(None, alias="verifiedStatus")
+    trusted: str | None = Field(None, alias="trustedVerifierStatus")
+
+
+class _Profile(Native):
+    did: NativeId
+    handle: str | None = None
+    name: str | None = Field(None, alias="displayName")
+    avatar: str | None = None
+    created_at: Instant = Field(None, alias="createdAt")
+    labels: tuple[_Label, ...] = ()
+    verification: _Verification | None = None
+
+    def author(self) -> Author:
+        told = self.verification
+        return Author(
+            id=self.did,
+            # What the network could not resolve is no handle.
+            handle=self.handle if self.handle != "handle.invalid" else None,
+            name=self.name,
+            verified=None if told is None else "valid" in (told.verified, told.trusted),
+            bot=True if any(one.val == "bot" and not one.neg for one in self.labels) else None,
+            created_at=self.created_at,
+            avatar=self.avatar,
+        )
+
+
+class _Reference(Native):
+    uri: NativeId
+    cid: str | None = None
+
+
+class _ReplyRef(Native):
+    root: _Reference
+    parent: _Reference
+
+
+class _Labels(Native):
+    values: tuple[_Label, ...] = ()
+
+
+class _Image(Native):
+    alt: str | None = None
+
+
+class _External(Native):
+    uri: str
+
+
+class _Quoted(Native):
+    """`record` of app.bsky.embed.record; with media it lies one level deeper."""
+
+    uri: NativeId | None = None
+    record: _Reference | None = None
+
+
+class _Embed(Native):
+    type: str = Field("", alias="$type")
+    images: tuple[_Image, ...] = ()
+    alt: str | None = None
+    external: _External | None = None
+    record: _Quoted | None = None
+    media: _Embed | None = None
+
+    @property
+    def quoted(self) -> str | None:
+        """The at-uri of a quoted record."""
+        if self.record is None:
+            return None
+        return self.record.record.uri if self.record.record else self.record.uri
+
+    def attachments(self) -> tuple[Media, ...]:
+        """Named; what they hold lies on the author's server."""
+        found = tuple(Media(kind="image", alt=one.alt) for one in self.images)
+        if self.type == "app.bsky.embed.video":
+            found = (*found, Media(kind="video", alt=self.alt))
+        return found + (self.media.attachments() if self.media else ())
+
+    def links(self) -> tuple[str, ...]:
+        """The link card."""
+        own = (self.external.uri,) if self.external else ()
+        return own + (self.media.links() if self.media else ())
+
+
+_Embed.model_rebuild()
+
+
+class _Post(Native):
+    text: str = ""
+    facets: Any = None
+    reply: _ReplyRef | None = None
+    embed: _Embed | None = None
+    langs: tuple[str, ...] = ()
+    labels: _Labels | None = None
+    created_at: Instant = Field(None, alias="createdAt")
+
+
+class _Gesture(Native):
+    subject: Any = None
+    created_at: Instant = Field(None, alias="createdAt")
+
+
+class _Notification(Native):
+    uri: NativeId
+    cid: NativeId | None = None
+    author: _Profile
+    reason: str
+    subject: NativeId | None = Field(None, alias="reasonSubject")
+    record: dict[str, Any]
+    labels: tuple[_Label, ...] = ()
+    indexed_at: Instant = Field(None, alias="indexedAt")
+
+
+class _PostView(Native):
+    uri: NativeId
+    author: _Profile
+    record: dict[str, Any]
+    labels: tuple[_Label, ...] = ()
+    indexed_at: Instant = Field(None, alias="indexedAt")
+
+
+class _FeedReason(Native):
+    type: str = Field("", alias="$type")
+    by: _Profile | None = None
+    uri: NativeId | None = None
+    indexed_at: Instant = Field(None, alias="indexedAt")
+
+
+class _FeedEntry(Native):
+    post: _PostView
+    reason: _FeedReason | None = None
+
+
+class _Gone(Native):
+    uri: NativeId
+    root: NativeId | None = None
+
+
+def parse_event(event: str, payload: Any, account: OwnAccount, receipt: Receipt) -> Parsed:
+    """One entry of a list, or a record that is gone. Never raises."""
+    readers: dict[str, Callable[[], Item | Ignored | Rejected]] = {
+        NOTIFICATION: partial(_read_notification, payload, account),
+        POST: partial(_read_own, payload, account),
+        GONE: partial(_read_gone, payload),
+    }
+    if event not in readers:
+        return Rejected(RejectReason.unsupported, f"event {event}"[:80], account.id)
+    return read_change(readers[event], account, receipt, event)
+
+
+def _read_notification(payload: Any, account: OwnAccount) -> Item | Ignored | Rejected:
+    told = _Notification.model_validate(payload)
+    if told.reason in _ADMINISTRATIVE:
+        return Ignored(IgnoreReason.administrative, told.reason)
+    if told.reason in _SIGNALS:
+        return Ignored(IgnoreReason.signal, told.reason)
+    if told.reason in _GESTURES:
+        return _gesture(told, _GESTURES[told.reason])
+    if told.reason not in _WORDS:
+        return Rejected(RejectReason.unsupported, f"reason {told.reason}"[:80], account.id)
+    if repo_of(told.uri) != told.author.did:
+        raise Unreadable("uri: not in its author's repository")
+    item = _post(told.uri, told.author, told.record, told.labels, account)
+    kinds = item.kinds - {Kind.post} | {Kind(told.reason)}
+    address = _address(told)
+    return replace(item, kinds=kinds, happened_at=told.indexed_at, address=address)
+
+
+def _address(told: _Notification) -> Details | None:
+    """Strong references: an answer names its parent and its thread's root by uri and by content."""
+    if told.cid is None:
+        return None
+    record = _read_post(told.record)
+    root = record.reply.root if record.reply and record.reply.root.cid else None
+    return {
+        "uri": told.uri,
+        "cid": told.cid,
+        "root_uri": root.uri if root else told.uri,
+        "root_cid": (root.cid if root else None) or told.cid,
+    }
+
+
+def _gesture(told: _Notification, kind: Kind) -> Item:
+    """A like, a repost, a follow: a record of its own, without words.
+
+    The record names the post also where `reasonSubject` is somebody's repost of it.
+    """
+    record = _Gesture.model_validate(told.record)
+    subject = told.subject
+    if isinstance(record.subject, Mapping):
+        subject = _Reference.model_validate(record.subject).uri
+    return Item(
+        native_id=told.uri,
+        author=told.author.author(),
+        kinds=frozenset({kind}),
+        root=subject or told.uri,
+        in_reply_to=subject,
+        permalink=permalink(subject or told.uri),
+        happened_at=told.indexed_at,
+        claimed_at=record.created_at,
+    )
+
+
+def _read_own(payload: Any, account: OwnAccount) -> Item | Ignored:
+    """An entry of our author feed: a post, a reply, or a repost of somebody's post."""
+    entry = _FeedEntry.model_validate(payload)
+    post, reason = entry.post, entry.reason
+    if reason is not None and reason.type.endswith("#reasonRepost"):
+        if reason.by is None or reason.by.did not in account.own_ids:
+            return Ignored(IgnoreReason.not_ours, "repost")
+        return Item(
+            # Older servers do not tell the repost's own uri.
+            native_id=reason.uri or f"repost-{post.uri}",
+            author=reason.by.author(),
+            kinds=frozenset({Kind.repost}),
+            root=post.uri,
+            in_reply_to=post.uri,
+            permalink=permalink(post.uri),
+            happened_at=reason.indexed_at,
+        )
+    if post.author.did not in account.own_ids or repo_of(post.uri) != post.author.did:
+        return Ignored(IgnoreReason.not_ours, "post")
+    item = _post(post.uri, post.author, post.record, post.labels, account)
+    return replace(item, kinds=item.kinds - {Kind.mention}, happened_at=post.indexed_at)
+
+
+def posted_post(uri: str, record: dict[str, Any], account: OwnAccount) -> Item:
+    """A post of ours by its record alone. Raises ValueError where it is none."""
+    item = _post(uri, _Profile(did=account.native_id), record, (), account)
+    return replace(item, kinds=item.kinds - {Kind.mention}, happened_at=item.claimed_at)
+
+
+def _post(
+    uri: str,
+    profile: _Profile,
+    raw: dict[str, Any],
+    labels: tuple[_Label, ...],
+    account: OwnAccount,
+) -> Item:
+    """What every post tells, whoever wrote it and in whichever list it came."""
+    record = _read_post(raw)
+    text = read_text(record.text, record.facets)
+    links = text.links + (record.embed.links() if record.embed else ())
+    mentioned = [did for did, _ in text.mentions]
+    parent = record.reply.parent.uri if record.reply else None
+    root = record.reply.root.uri if record.reply else uri
+    answered = repo_of(parent) if parent else None
+    quoted = record.embed.quoted if record.embed else None
+    kinds = {Kind.reply if parent else Kind.post}
+    if account.native_id in mentioned:
+        kinds.add(Kind.mention)
+    if quoted and repo_of(quoted) in account.own_ids:
+        kinds.add(Kind.quote)
+    return Item(
+        native_id=uri,
+        author=profile.author(),
+        kinds=frozenset(kinds),
+        root=root,
+        in_reply_to=parent,
+        answers=_counterpart(answered, root, mentioned, account) if parent else None,
+        addressed=bool(parent) and bool({answered, repo_of(root)} & account.own_ids),
+        automated=any(one.val == "bot" and not one.neg for one in profile.labels),
+        text=text.plain,
+        title=_warning(record, labels),
+        language=record.langs[0] if record.langs else None,
+        links=links,
+        media=record.embed.attachments() if record.embed else (),
+        mentions=tuple(Mention(id=did, handle=handle) for did, handle in text.mentions),
+        permalink=permalink(uri),
+        claimed_at=record.created_at,
+    )
+
+
+def _read_post(raw: dict[str, Any]) -> _Post:
+    """A record is whatever its author's client wrote: an embed that we do not know hides no words."""
+    try:
+        return _Post.model_validate(raw)
+    except ValidationError as error:
+        broken = {one["loc"][0] for one in error.errors(include_url=False, include_input=False)}
+        if not broken <= {"embed", "labels", "langs"}:
+            raise
+        return _Post.model_validate({key: one for key, one in raw.items() if key not in broken})
+
+
+def _counterpart(
+    answered: str | None, root: str, mentioned: list[str], account: OwnAccount
+) -> str | None:
+    """Whom our own reply is for: going on from an own post, whose thread it is, else whom it names."""
+    candidates = [answered, repo_of(root), *mentioned]
+    return next((did for did in candidates if did and did not in account.own_ids), None)
+
+
+def _warning(record: _Post, labels: tuple[_Label, ...]) -> str | None:
+    """What the author or a moderation service marked the post as: the reader is warned, not kept from it."""
+    own = record.labels.values if record.labels else ()
+    values = dict.fromkeys(
+        one.val.lstrip("!") for one in (*own, *labels) if one.val and not one.neg
+    )
+    return f"Labelled: {', '.join(values)}" if values else None
+
+
+def _read_gone(payload: Any) -> Item:
+    gone = _Gone.model_validate(payload)
+    return Deletion(gone.uri, repo_of(gone.uri), gone.root).item()
+
+
+@dataclass(frozen=True)
+class BlueskyReplay:
+    """/webhooks/bluesky: replays only; Bluesky itself posts nowhere.
+
+    The body is `{"account_id": …, "event": "notification" | "post" | "gone", "payload": …}`.
+    """
+
+    accounts: Mapping[str, OwnAccount]
+    name: str = "bluesky"
+    media_types: frozenset[str] = frozenset({"application/json"})
+    unreadable_status: int = 422
+    taken_status: int = 202
+
+    def verify(self, delivery: Delivery, now: datetime) -> Accounts:
+        """Every account; the replay mark is the signature, and the intake has checked it."""
+        if HEADER not in delivery.headers:
+            raise Refused(RefusalReason.signature_missing)
+        return self.accounts
+
+    def parse(self, delivery: Delivery, accounts: Accounts, receipt: Receipt) -> list[Parsed]:
+        """The one event."""
+        body = json_object(delivery.body)
+        if isinstance(body, Rejected):
+            return [body]
+        account = accounts.get(str(body.get("account_id")))
+        if account is None:
+            says = f"account_id {body.get('account_id')!s}"[:80]
+            return [Rejected(RejectReason.unknown_account, says)]
+        return [parse_event(str(body.get("event")), body.get("payload"), account, receipt)]
+
+    def sign(self, body: bytes, now: datetime) -> dict[str, str]:
+        """Nothing beside the replay mark."""
+        return {"content-type": "application/json"}
+
+    def challenge(self, query: Mapping[str, str]) -> Challenge | None:
+        """Nothing to answer."""
+        return None

@@ -1,0 +1,294 @@
+"""Bluesky's two lists as a pulled source: notifications, and the account's own feed.
+
+Neither list can be read forward, and neither is in the order of arrival: the network sorts by what a post
+claims where that is earlier. So every look reads back from the newest, beyond what is known by `OVERLAP`,
+and what is known already is left out.
+
+There is no stream either. It is made of looks, one every `poll_interval`; what vanished from the newest
+entries is asked for by its uri, and told as gone where the network no longer has the record (an entry also
+vanishes when its author is blocked or muted).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from services.contracts.configuration.accounts import BlueskySettings
+from services.ingest.domain.accounts import OwnAccount
+from services.ingest.domain.item import Receipt
+from services.ingest.domain.native import instant
+from services.ingest.domain.outcome import Parsed
+from services.ingest.sources.bluesky import GONE, NOTIFICATION, POST, parse_event
+from services.ingest.sources.bluesky_session import Answered, BlueskySession
+from services.ingest.sources.pulled import Event, Page, PullReason
+from services.runtime.clock import Clock
+from services.runtime.errors import Transient
+
+NOTIFICATIONS, POSTS = "notifications", "posts"
+OVERLAP = timedelta(hours=1)
+"""A post that claims to be older than it is stands that far down the list and is still found."""
+PAGE = 100
+REMEMBERED = 10_000
+"""Entries of a list that are known not to be new."""
+ASKED_FOR = 10
+"""Vanished records that are asked for after one look; the others after the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One entry of a list, as far as listing needs it."""
+
+    key: str
+    at: datetime | None
+    """Where it stands in the list."""
+    uri: str | None
+    root: str | None
+    event: Event
+
+
+class _Known:
+    """The newest keys, a bounded number of them."""
+
+    def __init__(self) -> None:
+        self._keys: OrderedDict[str, None] = OrderedDict()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def add(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._keys[key] = None
+            self._keys.move_to_end(key)
+        while len(self._keys) > REMEMBERED:
+            self._keys.popitem(last=False)
+
+
+class _Look:
+    """What the stream of one connection has seen of one list."""
+
+    def __init__(self, entries: list[_Entry], *, complete: bool) -> None:
+        self.known = _Known()
+        self.recent: dict[str, _Entry] = {}
+        times = [one.at for one in entries if one.at is not None]
+        # What is older moves up when something is deleted, and is history.
+        self._from = None if complete else min(times, default=None)
+        self.take(entries)
+        self.vanished(entries)
+
+    def take(self, entries: list[_Entry]) -> list[_Entry]:
+        """The entries that are new."""
+        new = [one for one in entries if one.key not in self.known]
+        self.known.add(one.key for one in entries)
+        return [one for one in new if one.at is None or self._from is None or one.at >= self._from]
+
+    def vanished(self, entries: list[_Entry]) -> list[_Entry]:
+        """What an earlier look saw among these and this one does not. Remembers these for the next."""
+        here = {one.uri for one in entries}
+        times = [one.at for one in entries if one.at is not None]
+        oldest = min(times, default=None)
+        missing = [
+            one
+            for uri, one in self.recent.items()
+            if uri not in here and one.at is not None and (oldest is None or one.at > oldest)
+        ]
+        self.recent = {one.uri: one for one in (*missing, *entries) if one.uri is not None}
+        return missing[:ASKED_FOR]
+
+
+class BlueskyAccountFeed:
+    """One account's ears."""
+
+    name = "bluesky"
+    feeds = (POSTS, NOTIFICATIONS)
+
+    def __init__(
+        self,
+        account: OwnAccount,
+        settings: BlueskySettings,
+        session: BlueskySession,
+        clock: Clock,
+    ) -> None:
+        self.account = account
+        self.backfill_limit = settings.backfill_limit
+        self.session = session
+        self._every = settings.poll_interval.total_seconds()
+        self._clock = clock
+        # By the position that a page was given under: when it is asked for again, it was taken.
+        self._given: dict[str, tuple[str, list[str]]] = {}
+        self._taken = {feed: _Known() for feed in self.feeds}
+
+    async def identify(self) -> None:
+        """See PulledSource."""
+        await self.session.sign_in()
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[AsyncIterator[Event]]:
+        """What is there when it opens belongs to the gap; what comes after is the stream's."""
+        looks = {}
+        for feed in self.feeds:
+            entries, complete = await self._newest(feed)
+            looks[feed] = _Look(entries, complete=complete)
+        yield self._events(looks)
+
+    async def _events(self, looks: dict[str, _Look]) -> AsyncIterator[Event]:
+        since = self._clock.now()
+        while True:
+            await self._clock.sleep(self._wait())
+            began = self._clock.now()
+            for feed, look in looks.items():
+                entries = await self._back_to(feed, since - OVERLAP, look.known)
+                for one in look.take(entries):
+                    yield one.event
+                for one in look.vanished(entries):
+                    uri = str(one.uri)
+                    gone = await self._gone(uri)
+                    look.recent.pop(uri, None)
+                    if gone:
+                        told = {"uri": uri, "root": one.root}
+                        yield Event(GONE, told, orjson.dumps(told))
+            since = began
+
+    def _wait(self) -> float:
+        """Seconds to the next look: jittered, and later where the rate limit is nearly used up."""
+        wait = self._every * random.uniform(0.8, 1.2)
+        if self.session.full_until is None:
+            return wait
+        return max(wait, (self.session.full_until - self._clock.now()).total_seconds())
+
+    async def _gone(self, uri: str) -> bool:
+        """Whether the network no longer has the record."""
+        repo, _, rest = uri.removeprefix("at://").partition("/")
+        collection, _, key = rest.partition("/")
+        try:
+            await self.session.get(
+                "com.atproto.repo.getRecord", repo=repo, collection=collection, rkey=key
+            )
+        except Answered as answer:
+            return answer.code == "RecordNotFound" or "Could not locate record" in answer.detail
+        return False
+
+    async def page(self, feed: str, after: str | None) -> Page:
+        """See PulledSource. `after` is the newest entry's time, and what tells two such pages apart."""
+        if after is None:
+            entries, _ = await self._newest(feed)
+            return self._page(feed, entries, None)
+        position, keys = self._given.get(feed, ("", []))
+        if position and position == after:
+            self._taken[feed].add(keys)
+        known = instant(after.partition("#")[0])
+        floor = known - OVERLAP if known else None
+        found = [
+            one
+            for one in await self._back_to(feed, floor, None)
+            if one.key not in self._taken[feed]
+            and (floor is None or one.at is None or one.at >= floor)
+        ]
+        return self._page(feed, found, known)
+
+    def _page(self, feed: str, entries: list[_Entry], known: datetime | None) -> Page:
+        if not entries:
+            return Page([], None, b"[]")
+        times = [one.at for one in entries if one.at is not None]
+        newest = max([*times, *([known] if known else [])], default=self._clock.now())
+        keys = [one.key for one in entries]
+        mark = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:12]
+        position = f"{newest.isoformat()}#{mark}"
+        self._given[feed] = position, keys
+        events = [one.event for one in entries]
+        return Page(events, position, orjson.dumps([event.payload for event in events]))
+
+    async def _newest(self, feed: str) -> tuple[list[_Entry], bool]:
+        """The newest page and what a later look back would reach; and whether that is all there is."""
+        entries, cursor = await self._list(feed, None)
+        times = [one.at for one in entries if one.at is not None]
+        if cursor is None or not times:
+            return entries[::-1], cursor is None
+        return await self._back_to(feed, max(times) - 2 * OVERLAP, None), False
+
+    async def _back_to(
+        self, feed: str, floor: datetime | None, known: _Known | None
+    ) -> list[_Entry]:
+        """From the newest back to `floor` (None: to the start), or to a whole page of `known` ones.
+
+        Oldest first. The first page is always read: what stands low in the list is often on it.
+        """
+        found: dict[str, _Entry] = {}
+        cursor: str | None = None
+        while len(found) < self.backfill_limit:
+            entries, cursor = await self._list(feed, cursor)
+            for one in entries:
+                found.setdefault(one.key, one)
+            times = [one.at for one in entries if one.at is not None]
+            if cursor is None or (floor is not None and times and min(times) < floor):
+                break
+            # A page may be empty and not the last one: the network filters after it has counted.
+            if known is not None and entries and all(one.key in known for one in entries):
+                break
+        return list(found.values())[::-1]
+
+    async def _list(self, feed: str, cursor: str | None) -> tuple[list[_Entry], str | None]:
+        query: dict[str, str | int] = {"limit": PAGE}
+        if cursor is not None:
+            query["cursor"] = cursor
+        if feed == POSTS:
+            method, holds = "app.bsky.feed.getAuthorFeed", "feed"
+            query |= {"actor": self.account.native_id, "filter": "posts_with_replies"}
+        else:
+            # Not left to the account's own setting, which may hide all but those it follows.
+            method, holds = "app.bsky.notification.listNotifications", "notifications"
+            query["priority"] = "false"
+        found = await self.session.get(method, **query)
+        listed = found.get(holds) if isinstance(found, dict) else None
+        if not isinstance(listed, list):
+            raise Transient(PullReason.unexpected, f"{method}: no list")
+        following = found.get("cursor")
+        more = isinstance(following, str) and following and following != cursor
+        name = POST if feed == POSTS else NOTIFICATION
+        return [_entry(name, one) for one in listed], following if more else None
+
+    async def parse(self, event: Event, receipt: Receipt) -> Parsed:
+        """See PulledSource."""
+        return parse_event(event.name, event.payload, self.account, receipt)
+
+    def asks_to_refetch(self, event: Event) -> bool:
+        """No event does."""
+        return False
+
+    async def close(self) -> None:
+        """See PulledSource."""
+        await self.session.close()
+
+
+def _entry(name: str, payload: Any) -> _Entry:
+    """Whatever it is. Its meaning, or that it has none, is for `parse_event` to say."""
+    body = orjson.dumps(payload)
+    one = payload if isinstance(payload, dict) else {}
+    post = one.get("post") if name == POST else one
+    post = post if isinstance(post, dict) else {}
+    reason = one.get("reason")
+    repost = reason if name == POST and isinstance(reason, dict) else {}
+    uri = repost.get("uri") if repost else post.get("uri")
+    at = instant((repost or post).get("indexedAt"))
+    record = post.get("record")
+    if not isinstance(uri, str):
+        return _Entry(hashlib.sha256(body).hexdigest(), at, None, None, Event(name, payload, body))
+    key = f"{uri} {reason}" if isinstance(reason, str) else uri
+    root = _root(record) if not repost else None
+    return _Entry(key, at, uri, root, Event(name, payload, body))
+
+
+def _root(record: Any) -> str | None:
+    """The thread's root by the record's own word."""
+    try:
+        return str(record["reply"]["root"]["uri"])
+    except (KeyError, TypeError):
+        return None
