@@ -13,11 +13,12 @@ from services.contracts.events import Notification
 from services.ingest.domain.native import instant
 
 _TIMES = frozenset(
-    {"created_at", "timestamp_ms", "created_timestamp", "timestamp", "time", "created_time", "edited_at"}
+    {"created_at", "timestamp_ms", "created_timestamp", "timestamp", "time", "created_time", "edited_at",
+     "createdAt", "indexedAt"}
 )  # fmt: skip
 _PEOPLE = frozenset(
     {"user", "users", "account", "author", "counterpart", "from", "sender", "recipient", "mentions",
-     "user_mentions", "apps", "application"}
+     "user_mentions", "apps", "application", "by"}
 )  # fmt: skip
 """Their ids and the ages of their accounts stay."""
 _IDS: dict[str, frozenset[str]] = {
@@ -26,6 +27,7 @@ _IDS: dict[str, frozenset[str]] = {
         {"comment_id", "post_id", "parent_id", "mid", "open_graph_story_id", "media_id"}
     ),
     "mastodon": frozenset({"id", "in_reply_to_id"}),
+    "bluesky": frozenset({"uri", "root", "reasonSubject"}),
 }
 _IDS_OF_WEBHOOKS = frozenset({"id", "thread", "in_reply_to"})
 _X_FORM = "%a %b %d %H:%M:%S +0000 %Y"
@@ -64,6 +66,9 @@ def _walked(value: Any, by: timedelta, run: str, ids: frozenset[str], under: str
             kept[key] = one
         elif key in _TIMES:
             kept[key] = _later(one, by)
+        elif key == "uri" and not str(one).startswith("at://"):
+            # On Bluesky a link is a `uri` as well.
+            kept[key] = one
         elif _is_item_id(key, under, ids) and isinstance(one, str | int) and one not in ("", None):
             kept[key] = int(f"{one}{run}") if isinstance(one, int) else f"{one}{run}"
         else:

@@ -42,7 +42,8 @@ def test_a_shifted_payload_means_the_same_later_and_elsewhere(path: Path) -> Non
 @pytest.mark.parametrize(
     ("source", "question", "reply"),
     [("x", "mention", "own_reply"), ("meta", "comment", "own_comment_reply"),
-     ("mastodon", "mention", "own_reply"), ("shop", "review", "own_reply")],
+     ("mastodon", "mention", "own_reply"), ("bluesky", "mention", "own_reply"),
+     ("shop", "review", "own_reply")],
 )  # fmt: skip
 def test_an_answer_still_answers_its_question(source: str, question: str, reply: str) -> None:
     asked, read = platform(source), []
