@@ -31,6 +31,8 @@ _THREADS: Mapping[str, str] = {
     "instagram": "comments under your own media come by webhook, whomever they name; others' do not",
     "mastodon": "the API could read a thread again, Presence does not yet: it hears answers that name you",
     "email": "a mail's thread is what reaches this mailbox; nobody answers your customer in it unseen",
+    "bluesky": "replies below your own posts are heard, whomever they name; below other people's only "
+    "those that name or answer you",
     "webhook": "the system sends what it wants to; nothing can be read there",
 }
 """Whether threads of open episodes are read again, so that an impostor is seen who names nobody."""
@@ -119,8 +121,9 @@ def _secrets(account: Account) -> Finding:
 
 
 def _token(source: PulledSource, account: Account) -> Callable[[], Awaitable[Finding]]:
-    named = (getattr(account.settings, name, None) for name in ("access_token", "secret"))
-    secret = next((one for one in named if one), "its variable")
+    settings = account.settings
+    named = (getattr(settings, name, None) for name in ("access_token", "secret", "app_password"))
+    secret = next((name for name in named if name), "its variable")
 
     async def look() -> Finding:
         try:

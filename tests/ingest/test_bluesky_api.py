@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from services.contracts.configuration.accounts import BlueskySettings
 from services.contracts.events import Action, Notice, Notification, Origin
 from services.contracts.topics import INTAKE_DLQ, NOTICES, NOTIFICATIONS
+from services.ingest import checks
 from services.ingest.collector import Collector
 from services.ingest.listener import SWEEP_EVERY, Listener
 from services.ingest.metrics import Metrics
@@ -27,7 +28,7 @@ from services.runtime.backoff import Backoff
 from services.runtime.clock import ManualClock
 from services.runtime.producer import MemoryProducer
 from tests.ingest.bluesky_server import PASSWORD, BlueskyServer
-from tests.ingest.brand import NOW, payload, sources
+from tests.ingest.brand import NOW, configuration, payload, sources
 
 SOURCE = sources()["bluesky"]
 assert isinstance(SOURCE, BlueskyReplay)
@@ -331,3 +332,27 @@ async def test_looks_wait_while_the_limit_is_nearly_used_up(world: World) -> Non
     assert sum(world.server.calls.values()) == asked
     await world.passes(11.0)
     assert sum(world.server.calls.values()) > asked
+
+
+async def test_the_doctor_names_the_variable_of_a_refused_app_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = configuration()
+    only = [one for one in whole.accounts if one.id == AIR.id]
+    server, clock = BlueskyServer(AIR.id), ManualClock(NOW)
+    server.password = "another"
+    session = BlueskySession(
+        AIR.id, BlueskySettings(), SecretStr(PASSWORD), clock, transport=server.transport
+    )
+    source = BlueskyAccountFeed(AIR, BlueskySettings(), session, clock)
+    monkeypatch.setattr(checks, "build_pulled", lambda *_: [source])
+    asked = checks.source_checks(
+        whole.model_copy(update={"accounts": tuple(only)}),
+        lambda _: SecretStr(PASSWORD),
+        clock,
+        None,
+    )
+    (finding,) = [await one.look() for one in asked if one.name.endswith("token")]
+    assert "credentials" in finding.says
+    assert "BLUESKY_PASSWORD" in finding.mend
+    assert PASSWORD not in finding.says
