@@ -151,9 +151,23 @@ async def test_what_two_looks_and_the_sweep_bring_is_one_event(world: World) -> 
     await world.starts()
     world.happens(1)
     await world.passes(LOOK)
-    await world.passes(SWEEP_EVERY)
-    await world.passes(SWEEP_EVERY)
+    for _ in range(4):
+        await world.passes(SWEEP_EVERY + 1)
     assert len(world.heard) == 1
+    (duplicates,) = world.metrics.duplicates.collect()
+    seen = sum(one.value for one in duplicates.samples if one.name.endswith("_total"))
+    assert seen == 1, "what a page gave and Kafka has is not handed over again"
+
+
+async def test_a_page_of_which_everything_is_hidden_is_not_the_end(world: World) -> None:
+    await world.starts()
+    world.happens(1, ago=timedelta(seconds=30))
+    hidden = range(1_000, 1_000 + PAGE)
+    for number in hidden:
+        world.happens(number, ago=timedelta(milliseconds=number))
+    world.server.hidden = {uri(number) for number in hidden}
+    await world.passes(LOOK)
+    assert world.heard == [("1", Origin.live, True)]
 
 
 async def test_everybody_is_heard_whatever_the_account_filters_for_itself(world: World) -> None:
@@ -175,7 +189,7 @@ async def test_a_post_that_claims_to_be_older_is_heard_all_the_same(world: World
 
 async def test_what_moves_up_when_others_are_deleted_is_history(world: World) -> None:
     for number in range(PAGE + 10):
-        world.happens(number, ago=timedelta(days=1, minutes=number))
+        world.happens(number, ago=timedelta(days=1, minutes=10 * number))
     await world.starts()
     before = len(world.heard)
     world.server.notifications = world.server.notifications[5:]
