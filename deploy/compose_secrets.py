@@ -27,6 +27,7 @@ ENV_FILES = {
 # PRESENCE_META_APP_SECRET=
 # PRESENCE_META_VERIFY_TOKEN=
 # PRESENCE_MASTODON_ACCESS_TOKEN=
+# PRESENCE_BLUESKY_APP_PASSWORD=
 """,
     "alert.env": """\
 # What your chat gave you, by the names that presence.yaml uses. NAME_FILE works too.
