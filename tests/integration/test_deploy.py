@@ -200,6 +200,8 @@ def test_a_service_starts_when_what_it_needs_is_there(resolved: dict[str, Any]) 
 
 def test_what_must_survive_is_on_a_named_volume(resolved: dict[str, Any]) -> None:
     places = {
+        # What `ingest.spool` keeps while Kafka is away.
+        "ingest": "/var/lib/presence",
         "kafka": "/var/lib/kafka/data",
         # From 18 on the image keeps its data in a folder per major version below this one.
         "postgres": "/var/lib/postgresql",
