@@ -35,7 +35,9 @@ from services.ingest.store.hours import Hours
 from services.ingest.store.leases import Account, PostgresLeases
 from services.ingest.store.reply_store import PostgresReplyStore
 from services.ingest.store.spool import Spool
+from services.ingest.store.token_notices import PostgresTokenNotices
 from services.ingest.tenure import replica
+from services.ingest.token_watch import TokenWatch
 from services.ingest.watch import Watch
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
@@ -110,6 +112,7 @@ class Ingest:
             replay_key=key_of(link_secret.get_secret_value().encode()) if link_secret else None,
         )
         leases, holder = PostgresLeases(self._pool), replica()
+        pulled = build_pulled(configuration, secret, self._clock)
         self._listeners = [
             Listener(
                 source,
@@ -121,12 +124,19 @@ class Ingest:
                 leases=leases,
                 holder=holder,
             )
-            for source in build_pulled(configuration, secret, self._clock)
+            for source in pulled
         ]
         self._watch = Watch(
             [Account(*labels) for labels in source_labels(configuration)],
             collector.arrivals,
             Hours(self._pool),
+            partial(_announce, self._producer),
+            metrics,
+            self._clock,
+        )
+        self._token_watch = TokenWatch(
+            pulled,
+            PostgresTokenNotices(self._pool),
             partial(_announce, self._producer),
             metrics,
             self._clock,
@@ -190,6 +200,7 @@ class Ingest:
         await wait_until(self._kafka_answers, clock=self._clock, says="Kafka and its topics")
         self.workers.start("forget", self._forget())
         self.workers.start("watch", self._watch.run())
+        self.workers.start("tokens", self._token_watch.run())
         for listener in self._listeners:
             self.workers.start("listener", listener.run())
         self.workers.start("desk", self._desk.run())

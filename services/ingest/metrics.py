@@ -101,6 +101,12 @@ class Metrics:
             ["source", "account"],
             registry=registry,
         )
+        self.token_expiry = Gauge(
+            "presence_source_token_expiry_timestamp_seconds",
+            "Unix time at which the account's token ends; 0: never, or the platform does not say.",
+            ["source", "account"],
+            registry=registry,
+        )
         self.gap = Gauge(
             "presence_source_gap_seconds",
             "Length of the last time that a pulled source was not connected.",

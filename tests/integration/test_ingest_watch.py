@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -13,6 +14,11 @@ from services.ingest.metrics import Metrics
 from services.ingest.store.event_store import PostgresEventStore
 from services.ingest.store.hours import Hours
 from services.ingest.store.leases import Account
+from services.ingest.store.token_notices import (
+    MemoryTokenNotices,
+    PostgresTokenNotices,
+    TokenNotices,
+)
 from services.ingest.watch import Watch
 from services.runtime.clock import SystemClock
 from services.runtime.postgres import create_pool
@@ -62,4 +68,21 @@ async def test_a_silence_is_told_by_one_replica_once_and_again_after_the_next_ev
     await one.look()
     assert metrics.source_silent.labels("shop", "1")._value.get() == 0.0
     assert len(told) == 1
+    await pool.close()
+
+
+@pytest.mark.parametrize("real", [True, False], ids=["postgres", "memory"])
+async def test_of_many_replicas_one_tells_of_a_token_on_a_day(
+    postgres: FreshDatabase, real: bool
+) -> None:
+    pool = create_pool(postgres(), name="test")
+    await pool.open()
+    await PostgresEventStore(pool, patience=5.0).migrate()
+    notices: TokenNotices = PostgresTokenNotices(pool) if real else MemoryTokenNotices()
+    monday, tuesday = date(2026, 11, 23), date(2026, 11, 24)
+    claims = await asyncio.gather(*(notices.claim(SHOP, monday) for _ in range(4)))
+    assert sorted(claims) == [False, False, False, True]
+    assert await notices.claim(Account("shop", "2"), monday), "another account is told by itself"
+    assert await notices.claim(SHOP, tuesday)
+    assert not await notices.claim(SHOP, monday), "a replica whose clock is behind"
     await pool.close()

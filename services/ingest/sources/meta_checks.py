@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.contracts.configuration import Account, FacebookAccount, InstagramAccount
-from services.ingest.domain.native import instant
-from services.ingest.sources.meta_graph_api import GraphApi
+from services.ingest.sources.meta_graph_api import GraphApi, token_ends
 from services.ingest.sources.registry import Secrets
 from services.runtime.checks import Check, Finding, answered, good, unknown, wrong
 from services.runtime.clock import SystemClock
@@ -54,12 +53,12 @@ def checks(area: str, label: str, account: Account, secrets: Secrets) -> Iterato
 async def _permissions(api: GraphApi, platform: str, name: str) -> Finding:
     """debug_token; some tokens may not look at themselves."""
     try:
-        found = (await api.inspect_token()).get("data")
+        found = await api.inspect_token()
     except Permanent:
         return unknown(
             "Meta does not let this token be looked at: its permissions show in use only"
         )
-    return judge_token(found if isinstance(found, dict) else {}, platform, name, datetime.now(UTC))
+    return judge_token(found, platform, name, datetime.now(UTC))
 
 
 def judge_token(told: dict[str, Any], platform: str, name: str, now: datetime) -> Finding:
@@ -67,7 +66,7 @@ def judge_token(told: dict[str, Any], platform: str, name: str, now: datetime) -
     renew = f"make a new long-lived page token and put it into {name}"
     if told.get("is_valid") is False:
         return wrong("Meta says that the token is not valid any more", renew)
-    ends = instant(told.get("expires_at") or None)
+    ends = token_ends(told)
     if ends is not None and ends - now < SOON:
         return wrong(f"the token ends on {ends:%Y-%m-%d}", renew)
     scopes = told.get("scopes")

@@ -25,7 +25,7 @@ from services.ingest.domain.item import Receipt
 from services.ingest.domain.native import instant
 from services.ingest.domain.outcome import Parsed, Rejected, RejectReason
 from services.ingest.sources.meta import account_key, read_entry
-from services.ingest.sources.meta_graph_api import GraphApi, following
+from services.ingest.sources.meta_graph_api import GraphApi, following, token_ends
 from services.ingest.sources.pulled import Event, Page, PullReason
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent
@@ -113,6 +113,10 @@ class MetaGraphFeed:
             ) from error
         if str(found.get("id")) != self._id:
             raise Permanent(PullReason.wrong_account, f"Meta answers as {found.get('id')!s}"[:80])
+
+    async def token_expires(self) -> datetime | None:
+        """See ExpiringSource. One call, as `presence doctor` makes it."""
+        return token_ends(await self._api.inspect_token())
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[AsyncIterator[Event]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -13,6 +14,7 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
+from services.ingest.domain.native import instant
 from services.ingest.sources.pulled import PullReason
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient
@@ -62,8 +64,10 @@ class GraphApi:
         await self._http.aclose()
 
     async def inspect_token(self) -> dict[str, Any]:
-        """What Meta tells of our own token."""
-        return await self.get("/debug_token", {"input_token": self._token.get_secret_value()})
+        """What Meta tells of our own token; Permanent where it may not look at itself."""
+        asked = {"input_token": self._token.get_secret_value()}
+        found = (await self.get("/debug_token", asked)).get("data")
+        return found if isinstance(found, dict) else {}
 
     async def get(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         """One read."""
@@ -98,6 +102,12 @@ class GraphApi:
                 raise Transient(PullReason.unexpected, f"{path}: no list")
             yield [one for one in data if isinstance(one, dict)]
             query = following(found)
+
+
+def token_ends(told: Mapping[str, Any]) -> datetime | None:
+    """When the token, or what it may read, ends by debug_token; None for never (Meta writes 0)."""
+    ends = (instant(told.get(key) or None) for key in ("expires_at", "data_access_expires_at"))
+    return min((one for one in ends if one is not None), default=None)
 
 
 def following(page: Mapping[str, Any]) -> dict[str, str] | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
 
 from services.contracts.base import StrEnum
 from services.ingest.domain.accounts import OwnAccount
@@ -100,4 +101,26 @@ class PulledSource(Protocol):
 
     async def close(self) -> None:
         """Close connections."""
+        ...
+
+
+@runtime_checkable
+class ExpiringSource(Protocol):
+    """A pulled source whose credential may end by itself.
+
+    The others have none, one that never ends, or (email's access tokens) one that another program renews.
+    """
+
+    @property
+    def name(self) -> str:
+        """The `source` label."""
+        ...
+
+    @property
+    def account(self) -> OwnAccount:
+        """Whose credential it is."""
+        ...
+
+    async def token_expires(self) -> datetime | None:
+        """None: never, or the platform does not say. Raises Transient or Permanent."""
         ...
