@@ -397,6 +397,8 @@ def test_a_token_that_ends_soon_or_lacks_a_permission_is_told() -> None:
         judge_token({**told, "expires_at": ends}, "instagram", "T", now).says
         == "the token ends on 2026-11-25"
     )
+    lapses = {**told, "data_access_expires_at": ends}
+    assert judge_token(lapses, "instagram", "T", now).says == "the token ends on 2026-11-25"
     assert (
         "instagram_basic" in judge_token({**told, "scopes": scopes[1:]}, "instagram", "T", now).says
     )
