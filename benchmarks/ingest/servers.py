@@ -46,10 +46,6 @@ def _right(given: bytes, body: bytes) -> bool:
     return hmac.compare_digest(b"sha256=" + base64.b64encode(digest), given)
 
 
-async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
-    """No lifespan."""
-
-
 async def forward(producer: KafkaProducer, _database: str) -> App:
     """Body, HMAC, produce, acknowledgement, answer."""
 
@@ -123,7 +119,7 @@ def _intake(producer: KafkaProducer, store: EventStore) -> App:
     clock, metrics = SystemClock(), Metrics(CollectorRegistry())
     known = sources()
     metrics.initialise(known)
-    router = Router(lifespan=_nothing)
+    router = Router()
     collector = Collector(producer, store, metrics, clock)
     intake = Intake(
         known, collector, metrics, clock, body_limit=1_048_576, tolerance=timedelta(minutes=5)

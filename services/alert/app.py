@@ -151,7 +151,7 @@ class AlertService:
             api_token=optional_secret("PRESENCE_API_TOKEN"),
             clock=self._clock,
         )
-        router = Router(lifespan=_no_lifespan, fallback=console)
+        router = Router(fallback=console)
         router.route("/health/live", self.health.live)
         router.route("/health/ready", self.health.ready)
         router.route("/metrics", metrics_app(self._registry, self.health))
@@ -311,10 +311,6 @@ async def _send_sign_in(
 
 async def _announce(producer: KafkaProducer, notice: Notice) -> None:
     await producer.publish([Record(NOTICES.name, notice.key, notice.to_bytes())])
-
-
-async def _no_lifespan(*_: object) -> None:
-    """The process starts and stops the service, not the server's lifespan."""
 
 
 def create_service() -> AlertService:

@@ -15,7 +15,7 @@ from services.contracts.configuration import Configuration
 from services.contracts.events import Notice
 from services.contracts.topics import CLASSIFIED, NOTICES, NOTIFICATIONS, Topic, topic_named
 from services.runtime import configuration, logs
-from services.runtime.asgi import App, Receive, Router, Scope, Send
+from services.runtime.asgi import App, Router
 from services.runtime.broker import create_broker, create_producer, subscribe_batch, wait_until
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.consumption import Consumption
@@ -93,7 +93,7 @@ class ClassifyService:
         self.health.add("consumer", self._consumer_problem)
 
     def _routes(self, classify: App) -> Router:
-        router = Router(_no_lifespan)
+        router = Router()
         router.route("/health/live", self.health.live)
         router.route("/health/ready", self.health.ready)
         router.route("/metrics", metrics_app(self._registry, self.health))
@@ -138,14 +138,6 @@ async def _announce(producer: KafkaProducer, notice: Notice) -> None:
 
 def _dlq() -> Topic:
     return topic_named(NOTIFICATIONS.dlq)
-
-
-async def _no_lifespan(_scope: Scope, receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
 
 
 def create_service() -> ClassifyService:

@@ -172,7 +172,7 @@ class Ingest:
             consumption=self._consumption,
             clock=self._clock,
         )
-        router = Router(lifespan=_no_lifespan)
+        router = Router()
         router.route("/webhooks/", intake)
         router.route("/health/live", self.health.live)
         router.route("/health/ready", self.health.ready)
@@ -268,10 +268,6 @@ def _limits(ours: IngestConfiguration) -> dict[str, Limit]:
         )
         for one in ours.limits
     }
-
-
-async def _no_lifespan(*_: object) -> None:
-    """The process starts and stops the service, not the server's lifespan."""
 
 
 def main() -> int:

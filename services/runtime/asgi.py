@@ -86,12 +86,11 @@ async def answer_json(
 class Router:
     """Whole paths first, then prefixes (longest first), then the fallback.
 
-    A prefix ends in `/`; what follows it is `scope["presence.rest"]`. Everything that is not HTTP
-    (the lifespan) goes to `lifespan`.
+    A prefix ends in `/`; what follows it is `scope["presence.rest"]`. There is no lifespan: the process
+    starts and stops a service (services.runtime.process).
     """
 
-    def __init__(self, lifespan: App, fallback: App | None = None) -> None:
-        self._lifespan = lifespan
+    def __init__(self, fallback: App | None = None) -> None:
         self._fallback = fallback
         self._paths: dict[str, App] = {}
         self._prefixes: list[tuple[str, App]] = []
@@ -106,9 +105,6 @@ class Router:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
-            return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return

@@ -24,7 +24,7 @@ from services.ingest.intake import Intake
 from services.ingest.metrics import Metrics
 from services.ingest.sources.x import XSource
 from services.ingest.store.event_store import MemoryEventStore
-from services.runtime.asgi import Receive, Router, Scope, Send
+from services.runtime.asgi import Router
 from services.runtime.clock import ManualClock
 from services.runtime.errors import Permanent, Transient
 from services.runtime.producer import MemoryProducer, ProduceReason, Record
@@ -32,10 +32,6 @@ from tests.ingest.brand import LINK_SECRET, NOW, payload, platform, sources
 
 KEY = replay_mark.key_of(LINK_SECRET.get_secret_value().encode())
 LIMIT = 60_000
-
-
-async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
-    """No lifespan."""
 
 
 class World:
@@ -50,7 +46,7 @@ class World:
         self.sources = sources()
         self.metrics.initialise(self.sources)
         self.collector = Collector(self.producer, self.store, self.metrics, self.clock)
-        router = Router(lifespan=_nothing)
+        router = Router()
         intake = Intake(
             self.sources, self.collector, self.metrics, self.clock,
             body_limit=LIMIT, tolerance=timedelta(minutes=5), replay_key=KEY,

@@ -24,7 +24,7 @@ from services.ingest.metrics import Metrics
 from services.ingest.spooling import Spooling, decode, encode
 from services.ingest.store.event_store import MemoryEventStore, Original
 from services.ingest.store.spool import Spool, frames
-from services.runtime.asgi import Receive, Router, Scope, Send
+from services.runtime.asgi import Router
 from services.runtime.clock import ManualClock
 from services.runtime.errors import Transient, WrongConfiguration
 from services.runtime.producer import MemoryProducer
@@ -183,7 +183,7 @@ class World:
             body_limit=60_000, tolerance=timedelta(minutes=5), spooling=self.spooling,
             limits={"forum": Limit(2_000, Rate(1.0, 3))},
         )  # fmt: skip
-        router = Router(lifespan=_nothing)
+        router = Router()
         router.route("/webhooks/", intake)
         transport = httpx.ASGITransport(app=router)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://ingest")
@@ -204,10 +204,6 @@ class World:
             for one in self.producer.on(NOTIFICATIONS.name)
         ]
         return [one.text for one in read]
-
-
-async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
-    """No lifespan."""
 
 
 @pytest.fixture

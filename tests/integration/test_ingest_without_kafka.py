@@ -16,7 +16,7 @@ from services.ingest.collector import Collector
 from services.ingest.intake import Intake
 from services.ingest.metrics import Metrics
 from services.ingest.store.event_store import MemoryEventStore
-from services.runtime.asgi import Receive, Router, Scope, Send
+from services.runtime.asgi import Router
 from services.runtime.broker import create_producer
 from services.runtime.clock import SystemClock
 from services.runtime.settings import ServiceSettings
@@ -29,10 +29,6 @@ GROWTH = 24 * 1_048_576
 """Bytes: the allocator's own waste. 20,000 bodies that stayed would be more than 100 MB."""
 
 
-async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
-    """No lifespan."""
-
-
 async def test_twenty_thousand_requests_without_kafka_leave_no_memory_behind() -> None:
     settings = ServiceSettings(kafka=f"127.0.0.1:{ports.pick(None)}")
     producer = create_producer(settings, service="ingest")
@@ -40,7 +36,7 @@ async def test_twenty_thousand_requests_without_kafka_leave_no_memory_behind() -
     clock, metrics = SystemClock(), Metrics(CollectorRegistry())
     collector = Collector(producer, MemoryEventStore(), metrics, clock)
     tolerance = timedelta(minutes=5)
-    router = Router(lifespan=_nothing)
+    router = Router()
     intake = Intake(sources(), collector, metrics, clock, body_limit=60_000, tolerance=tolerance)
     router.route("/webhooks/", intake)
     body = payload("x", "mention") + b" " * 6_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import pytest
@@ -31,9 +30,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 def client() -> httpx.AsyncClient:
-    async def lifespan(scope: Any, receive: Any, send: Any) -> None: ...
-
-    router = Router(lifespan)
+    router = Router()
     router.route("/webhooks/", echo)
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app=router),
