@@ -44,7 +44,7 @@ class BlueskyServer:
 
     @property
     def transport(self) -> httpx.MockTransport:
-        return httpx.MockTransport(self._answer)
+        return httpx.MockTransport(self.answer)
 
     def tokens_expire(self, *, refreshable: bool = True) -> None:
         self._valid += 1
@@ -53,7 +53,8 @@ class BlueskyServer:
     def delete(self, uri: str) -> None:
         self.gone.add(uri)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """What the server says; raises where the connection breaks."""
         method = request.url.path.removeprefix("/xrpc/")
         self.calls[method] += 1
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -109,6 +110,7 @@ class BlueskyServer:
         rkey, record = body["rkey"], body["record"]
         if self.records.setdefault(rkey, record) != record:
             return self._no(400, "InvalidSwap", "Record was at bafy")
+        self.gone.discard(f"at://{self.did}/{body['collection']}/{rkey}")
         told, self.after_writing = self.after_writing, None
         if isinstance(told, Exception):
             raise told

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import orjson
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from services.contracts.base import StrEnum
+from tests.ingest.bluesky_server import PASSWORD, BlueskyServer
 from tests.serving import serve
 
 
@@ -172,11 +174,57 @@ def _meta(platform: LocalPlatform) -> list[Route]:
     return [Route("/v23.0/{id}/{edge}", post, methods=["POST"])]
 
 
+def _bluesky(platform: LocalPlatform) -> list[Route]:
+    """The server of tests/ingest/bluesky_server.py on a port, with these faults in its writes."""
+    held = BlueskyServer(IDS["bluesky"])
+    met: dict[Fault, httpx.Response] = {
+        Fault.before: httpx.Response(500),
+        Fault.limited: httpx.Response(429, headers={"retry-after": "7"}),
+        Fault.refused: httpx.Response(
+            400, json={"error": "InvalidRequest", "message": "the parent was deleted"}
+        ),
+    }
+
+    async def call(request: Request) -> Response:
+        body = await request.body()
+        writes = request.url.path.endswith(".putRecord")
+        if writes:
+            platform.calls += 1
+            fault = platform.fault()
+            held.before_writing = met.get(fault)
+            held.after_writing = httpx.Response(502) if fault is Fault.answer_lost else None
+            await asyncio.sleep(platform.delay)
+        stood = set(held.records)
+        asked = httpx.Request(
+            request.method, str(request.url), headers=dict(request.headers), content=body
+        )
+        answer = held.answer(asked)
+        for rkey in held.records.keys() - stood:
+            native, record = f"{orjson.loads(body)['collection']}/{rkey}", held.records[rkey]
+            uri = f"at://{held.did}/{native}"
+            held.feed.append(
+                {"post": {"uri": uri, "record": record, "indexedAt": record["createdAt"]}}
+            )
+            headers, query = dict(request.headers), dict(request.query_params)
+            platform.posts.append(Post(uri, request.url.path, record, headers, query))
+        return Response(answer.content, answer.status_code, dict(answer.headers))
+
+    return [Route("/xrpc/{method}", call, methods=["GET", "POST"])]
+
+
 ROUTES: dict[str, Callable[[LocalPlatform], list[Route]]] = {
     "mastodon": _mastodon,
     "x": _x,
     "facebook": _meta,
     "instagram": _meta,
+    "bluesky": _bluesky,
+}
+IDS = {
+    "mastodon": "109",
+    "x": "2244994945",
+    "facebook": "1010",
+    "instagram": "1784",
+    "bluesky": "did:plc:exampleairexampleairexam",
 }
 
 
@@ -198,6 +246,7 @@ SECRETS = {
     "TOKEN_SECRET": "the-token-secret",
     "META_SECRET": "meta-app-secret",
     "META_TOKEN": "meta-verify-token",
+    "BLUESKY_PASSWORD": PASSWORD,
 }
 
 
@@ -220,11 +269,11 @@ def account(platform: str, url: str) -> dict[str, Any]:
         },
         "facebook": {**meta, "api_url": f"{url}/v23.0"},
         "instagram": {**meta, "api_url": f"{url}/v23.0"},
+        "bluesky": {"url": url, "app_password": "BLUESKY_PASSWORD"},
     }
-    ids = {"mastodon": "109", "x": "2244994945", "facebook": "1010", "instagram": "1784"}
     return {
         "platform": platform,
-        "id": ids[platform],
+        "id": IDS[platform],
         "brand": "air",
         "settings": settings[platform],
     }

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from services.contracts.events import Direction, Kind
+from services.contracts.identity import item_id
 from services.ingest.domain.address import Address, Heard, address_of
 from services.ingest.domain.item import Receipt, notification
 from services.ingest.domain.replying import Certainty, Draft, RefusalCause
@@ -18,6 +19,7 @@ from services.ingest.speaking.registry import build_speakers
 from services.runtime.clock import ManualClock
 from services.runtime.errors import Permanent, Transient
 from tests.ingest import platforms
+from tests.ingest.bluesky_server import PASSWORD
 from tests.ingest.brand import NOW, platform
 from tests.ingest.platforms import Fault, LocalPlatform
 from tests.integration.ingest_service import with_accounts
@@ -35,7 +37,7 @@ class Place:
     public: str
     direct: str
     answered_at: str
-    """The path of a public answer; Mastodon and X name the thread in the body."""
+    """The path of a public answer; Mastodon, X and Bluesky name the thread in the body."""
 
     def address(self, file: str) -> Address:
         """As the source made it when it parsed the platform's payload."""
@@ -49,7 +51,10 @@ PLACES = [
     Place("x", "x", "mention", "direct", "/2/tweets"),
     Place("facebook", "meta", "comment", "message", "/v23.0/{}/comments"),
     Place("instagram", "meta", "instagram_comment", "", "/v23.0/{}/replies"),
+    Place("bluesky", "bluesky", "mention", "", "/xrpc/com.atproto.repo.putRecord"),
 ]
+PUBLIC_ONLY = ("bluesky",)
+"""Where Presence writes no direct messages."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,12 @@ async def test_an_answer_stands_under_what_it_answers(line: Line) -> None:
     named: dict[str, dict[str, object]] = {
         "mastodon": {"in_reply_to_id": address.details.get("status"), "visibility": "public"},
         "x": {"reply": {"in_reply_to_tweet_id": address.details.get("post")}},
+        "bluesky": {
+            "reply": {
+                end: {"uri": address.details.get(uri), "cid": address.details.get(cid)}
+                for end, uri, cid in (("root", "root_uri", "root_cid"), ("parent", "uri", "cid"))
+            }
+        },
     }
     thread = named.get(line.place.platform, {"message": DRAFT.text})
     assert {name: post.body[name] for name in thread} == thread
@@ -105,11 +116,18 @@ async def test_what_was_posted_is_the_event_that_the_echo_will_be(line: Line) ->
     event = notification(posted.item, line.speaker.account, Receipt(NOW + timedelta(days=3650)))
     assert event.direction is Direction.outbound
     assert event.event_id == f"{event.item_id}:created"
-    assert event.item_id.endswith(f":{line.server.posts[0].native_id}")
+    (post,) = line.server.posts
+    account = line.speaker.account.native_id
+    assert event.item_id == item_id(line.place.platform, account, post.native_id)
     assert DRAFT.text in event.text
 
 
 async def test_a_private_answer_is_private(line: Line) -> None:
+    if line.place.platform in PUBLIC_ONLY:
+        refusal = line.speaker.check(PRIVATE, line.address, NOW)
+        assert refusal is not None
+        assert refusal.cause is RefusalCause.visibility
+        return
     posted = await line.speaker.post(PRIVATE, line.address, "reply-1")
     (post,) = line.server.posts
     assert posted.item.private
@@ -134,6 +152,8 @@ async def test_what_was_said_in_private_is_not_answered_in_public(line: Line) ->
 async def test_a_text_that_is_too_long_is_known_before_it_is_sent(
     line: Line, private: bool
 ) -> None:
+    if private and line.place.platform in PUBLIC_ONLY:
+        pytest.skip("speaks in public only")
     refusal = line.speaker.check(Draft("ü" * 10_001, private), line.address, NOW)
     assert refusal is not None
     assert refusal.cause is RefusalCause.too_long
@@ -195,13 +215,16 @@ async def test_a_call_proves_who_calls_and_no_failure_tells_the_token(line: Line
         assert sent.startswith("OAuth ")
         assert 'oauth_token="the-token"' in sent
         assert "oauth_signature=" in sent
+    elif line.place.platform == "bluesky":
+        assert sent == "Bearer access-0"
     else:
         assert sent == "Bearer the-token"
     if line.place.source == "meta":
         assert len(post.query["appsecret_proof"]) == 64
     with pytest.raises(Permanent) as caught:
         await line.speaker.post(DRAFT, line.address, "reply-2")
-    assert "the-token" not in str(caught.value) + repr(line.speaker)
+    told = str(caught.value) + repr(line.speaker)
+    assert not any(secret in told for secret in ("the-token", "access-0", PASSWORD))
 
 
 def test_a_messaging_window_closes_and_a_new_message_opens_it_again() -> None:

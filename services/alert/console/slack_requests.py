@@ -18,6 +18,10 @@ from services.runtime.logs import get_logger
 BODY_LIMIT = 1_048_576
 INTERACTIONS_PATH = "/slack/interactions"
 
+_DIGITS = 20
+_NOT_SLACKS = (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError)
+"""What a payload of another shape raises; the last one is JSON's, for thousands of open brackets."""
+
 log = get_logger(__name__)
 
 
@@ -41,9 +45,19 @@ class SlackSignatures:
 
     def genuine(self, body: bytes, timestamp: str, signature: str) -> bool:
         """Whether one of our apps' secrets made this signature."""
-        if not (timestamp.isascii() and timestamp.isdigit()):
+        if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _DIGITS):
             return False
+        if not (signature.isascii() and _is_text(body)):
+            return False  # Slack's own verifier raises for these
         return any(verifier.is_valid(body, timestamp, signature) for verifier in self._verifiers)
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def slack_router(
@@ -67,7 +81,7 @@ def slack_router(
         try:
             payload = read_payload(parse_qs(body.decode())["payload"][0])
             answer = await interactions.handle(payload)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except _NOT_SLACKS as error:
             log.warning("slack_payload_refused", error=type(error).__name__)
             return Response(status_code=400)
         return Response(status_code=200) if answer is None else JSONResponse(answer)

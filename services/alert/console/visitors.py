@@ -30,6 +30,14 @@ def loopback_host(host: str | None) -> bool:
         return False
 
 
+def _host_of(url: str) -> str | None:
+    """The host that a header names; None where it is no address at all."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
 class Visitors:
     """Knows a person by a signed cookie, and only while presence.yaml lists them."""
 
@@ -72,7 +80,7 @@ class Visitors:
         machine by name: a page elsewhere that has its own name point here (DNS rebinding) does not.
         """
         client = request.client.host if request.client else None
-        asked = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        asked = _host_of(f"//{request.headers.get('host', '')}")
         return self._local and loopback_host(client) and loopback_host(asked)
 
     def may_read(self, request: Request) -> bool:
@@ -107,14 +115,16 @@ class Visitors:
             return False
         nonce = request.cookies.get(FORM_COOKIE, "")
         try:
-            return bool(nonce) and hmac.compare_digest(self._links.read_form(field), nonce)
+            held = self._links.read_form(field)
         except LinkError:
             return False
+        # As bytes: compare_digest takes no other letters than ASCII, and a cookie may hold any.
+        return bool(nonce) and hmac.compare_digest(held.encode(), nonce.encode())
 
     def _ours(self, request: Request, origin: str | None) -> bool:
         if origin is None or origin == self._origin:
             return True
-        return self.at_home(request) and loopback_host(urlsplit(origin).hostname)
+        return self.at_home(request) and loopback_host(_host_of(origin))
 
     def _cookie(self, response: Response, name: str, value: str) -> None:
         response.set_cookie(
