@@ -128,6 +128,9 @@ class Notification(Contract):
     """Set once, kept on re-ingestion."""
     may_page: bool = True
     """False for a replay that was not asked to page and for the silent seeding of a new source."""
+    overheard: bool | None = None
+    """True: found by reading the thread of an open episode again. It neither names nor answers us, so nobody
+    waits for us behind it; what it may be is an impostor who answers our customer (`in_reply_to`)."""
 
     @model_validator(mode="after")
     def _time_runs_forward(self) -> Notification:
@@ -375,3 +378,5 @@ class EpisodeEvent(Contract):
     """First or next response, in wall-clock seconds."""
     business_seconds: float | None = Field(None, ge=0)
     """The same in business seconds; none where no hours are configured."""
+    items: tuple[str, ...] | None = None
+    """Ids of the items that wait (or waited) for the answer, the oldest first."""

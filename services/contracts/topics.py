@@ -129,8 +129,8 @@ EPISODES = Topic(
     EpisodeEvent,
     "conversation id",
     (Service.alert,),
-    (Service.anybody,),
-    "The lifecycle of every episode.",
+    (Service.ingest, Service.anybody),
+    "The lifecycle of every episode; ingest reads the threads of open ones again.",
 )
 INTAKE_DLQ = Topic(
     "presence.intake.dlq",

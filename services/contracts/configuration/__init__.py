@@ -52,6 +52,7 @@ from services.contracts.configuration.routing import (
     SlackDestination,
     Targets,
     TeamsWorkflowDestination,
+    Threads,
 )
 from services.contracts.configuration.values import Section, Weekday, parse_duration
 from services.contracts.configuration.webhooks import (
@@ -96,6 +97,7 @@ __all__ = [
     "Target",
     "Targets",
     "TeamsWorkflowDestination",
+    "Threads",
     "WebhookAccount",
     "WebhookMapping",
     "WebhookScheme",

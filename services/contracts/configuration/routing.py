@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, HttpUrl
@@ -130,6 +131,18 @@ class SourceLimit(Section):
     """So many may come at once."""
 
 
+class Threads(Section):
+    """How the threads of open episodes are read again, on platforms whose API has threads."""
+
+    slowest: Duration = Field("30m", validate_default=True, ge=timedelta(minutes=1))
+    """The first look comes half a minute after the episode opened; every further one in twice the time, up
+    to this, and soon again when something was found."""
+    grace: Duration = Field("2h", validate_default=True)
+    """For so long after the episode ended its thread is still looked at."""
+    longest: Duration = Field("7d", validate_default=True)
+    """An episode that stays open is looked at for so long."""
+
+
 class Ingest(Section):
     """How ingest takes things in."""
 
@@ -141,6 +154,8 @@ class Ingest(Section):
     """For single sources."""
     spool: Spool = Spool()
     """Off unless it names sources."""
+    threads: Threads = Threads()
+    """Looks for impostors who answer our customers without naming us."""
 
 
 class Retention(Section):
