@@ -208,7 +208,7 @@ class Verdict(Contract):
     language: str = "und"
     """BCP 47; `und` where it cannot be told."""
     similarity: str | None = None
-    """A signature: near-duplicates have near signatures. 16 hex digits."""
+    """A signature of 32 hex digits: near-duplicates differ in few of its 128 bits (docs/classifier.md)."""
     held: bool = False
     """Looks like spam or news but is addressed to us: counted and shown, never dropped."""
     reasons: tuple[Reason, ...] = ()
