@@ -103,7 +103,8 @@ class Learning(Section):
     remember: int = Field(5_000, ge=100, le=50_000)
     """So many corrections, the newest ones, are held in memory."""
     trusted_per_hour: int = Field(60, ge=1)
-    """Of one person; what goes beyond holds for its own item and teaches nothing. The same text again counts once."""
+    """Of one person; what goes beyond holds for its own item and teaches nothing. The same text again
+    counts once."""
     texts: bool = True
     """Whether a correction carries the public text, for `presence train --corrections`."""
 
