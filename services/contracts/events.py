@@ -211,7 +211,7 @@ class Verdict(Contract):
     language: str = "und"
     """BCP 47; `und` where it cannot be told."""
     similarity: str | None = None
-    """A signature: near-duplicates have near signatures. 16 hex digits."""
+    """A signature of 32 hex digits: near-duplicates differ in few of its 128 bits (docs/classifier.md)."""
     held: bool = False
     """Looks like spam or news but is addressed to us: counted and shown, never dropped."""
     reasons: tuple[Reason, ...] = ()
@@ -235,6 +235,23 @@ class ClassifiedNotification(Contract):
     classified_at: Moment
 
 
+class Corrected(Contract):
+    """What a correction says of its item, so that classify can learn from the correction alone."""
+
+    platform: str
+    author: str
+    """The platform's immutable id of who wrote it."""
+    language: str = "und"
+    similarity: str | None = None
+    """The item's signature, as in its verdict."""
+    addressed: bool = False
+    private: bool = False
+    sensitive: bool = False
+    """Flagged when it was judged: its correction holds for the item itself and teaches nothing else."""
+    text: str | None = None
+    """For `presence train --corrections`; never of what is private, sensitive or deleted."""
+
+
 class Correction(Contract):
     """A person's relabel of one item. Compacted by item id: the last one holds."""
 
@@ -246,6 +263,10 @@ class Correction(Contract):
     """The person's id in presence.yaml."""
     at: Moment
     reason: str | None = None
+    about: Corrected | None = None
+    """None in what was written before classify learned from corrections."""
+    retracted: bool | None = None
+    """Taken back: the classifier's own word holds again, and nothing is learned."""
 
 
 class Reply(Contract):

@@ -9,7 +9,7 @@ import pytest
 
 from services.alert.domain.card import CardState
 from services.alert.ports import ActResult, DeliveryReason, MessageRef, Purpose
-from services.contracts.events import ClassifiedNotification, CloseReason, Reason
+from services.contracts.events import ClassifiedNotification, CloseReason, Correction, Reason
 from tests.alert.builders import (
     ACCOUNT,
     PRESENCE,
@@ -330,6 +330,42 @@ async def test_not_for_us_ends_the_episode_and_asks_a_reason_where_they_wrote_to
             told.value("presence_corrections_total", **{"from": "conversation", "to": "spam"}) == 1
         )
         assert told.value("presence_episodes_closed_total", reason="relabelled") == 1
+
+
+async def test_a_correction_carries_what_may_be_learned_and_no_word_that_must_stay(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        signed = verdict(similarity="a3f09b77c1d2e4015be07c44f1a9d302", language="en")
+        hurt = verdict(sensitive=frozenset({Sensitive.medical}))
+        await told.hear(
+            notified("public", at(0), "ana", judged=signed, text="Follow me for crypto"),
+            notified("direct", at(0), "ben", judged=signed, private=True),
+            notified("hurt", at(0), "cem", judged=hurt),
+        )
+        for native in ("public", "direct", "hurt"):
+            await told.episodes.relabel_item(iid(native), MIA, Label.spam, "a known bot")
+        sent = {
+            correction.item_id: correction.about
+            for (payload,) in await told.rows(
+                "select payload from alert.announcements where topic = 'presence.corrections'"
+            )
+            for correction in [Correction.model_validate_json(bytes(payload))]
+        }
+        public = sent[iid("public")]
+        assert public is not None
+        assert public.similarity == "a3f09b77c1d2e4015be07c44f1a9d302"
+        assert (public.author, public.language) == ("ana", "en")
+        assert public.text == "Follow me for crypto"
+        for native in ("direct", "hurt"):
+            about = sent[iid(native)]
+            assert about is not None
+            assert about.text is None
+            assert (about.private, about.sensitive) == (native == "direct", native == "hurt")
+        await told.hear(notified("public", at(5), "ana", action=Action.deleted))
+        last = await told.rows("select key, payload from alert.announcements order by id desc")
+        assert last[0][0] == iid("public")
+        assert b"crypto" not in bytes(last[0][1])
 
 
 async def test_closing_asks_for_no_correction_and_a_new_question_opens_the_next_episode(

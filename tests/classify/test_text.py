@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.classify.domain.lexicon import Cue, Lexicon, WordList
-from services.classify.domain.similarity import distance, signatures
+from services.classify.domain.similarity import signatures
 from services.classify.domain.structure import COLUMNS
 from services.classify.domain.text import HANDLE, LINK, READ_AT_MOST, read
 from services.classify.word_lists import built_in
@@ -87,22 +87,6 @@ def test_the_language_is_told_even_of_few_words(text: str, language: str) -> Non
 def test_the_platforms_hint_is_believed_where_it_is_a_language_we_know() -> None:
     assert reading("ok", hint="pt-BR").language == "pt"
     assert reading("Danke!", hint="qme").language == "de"
-
-
-def test_variants_of_one_scam_have_near_signatures_and_a_complaint_has_not() -> None:
-    scam = "Congrats! You won a ${} gift card, claim it at https://bit.ly/{} right now {}"
-    first, other, complaint = signatures(
-        [
-            read(scam.format(100, "aa", "")),
-            read(scam.format(950, "zz9", "🎉")),
-            read("My flight was cancelled again and nobody answers the phone"),
-        ]
-    )
-    assert first
-    assert other
-    assert complaint
-    assert distance(first, other) <= 10
-    assert distance(first, complaint) > 20
 
 
 @given(st.text(max_size=300))

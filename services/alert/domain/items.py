@@ -13,6 +13,7 @@ from services.contracts import identity
 from services.contracts.events import (
     Action,
     ClassifiedNotification,
+    Corrected,
     Direction,
     Label,
     Notification,
@@ -78,6 +79,8 @@ class Item:
     sensitive: frozenset[Sensitive] = frozenset()
     held: bool = False
     shown: Shown = Shown()
+    similarity: str | None = None
+    """The signature of its verdict: near-duplicates share most of its bits."""
     deleted_at: datetime | None = None
     relabel: Relabel | None = None
 
@@ -179,6 +182,7 @@ def item_from(event: ClassifiedNotification, threshold: float) -> Item:
         sensitive=verdict.sensitive if verdict else frozenset(),
         held=verdict.held if verdict else False,
         shown=shown_from(said, verdict),
+        similarity=verdict.similarity if verdict else None,
     )
 
 
@@ -192,6 +196,26 @@ def shown_from(said: Notification, verdict: Verdict | None) -> Shown:
         permalink=said.permalink,
         language=verdict.language if verdict else said.language_hint or "und",
         why=tuple(reason.says for reason in verdict.reasons) if verdict else (),
+    )
+
+
+_TEXT = 4_000
+"""Characters of a text that a correction carries: more than any engine looks at."""
+
+
+def corrected(item: Item, *, texts: bool) -> Corrected:
+    """What classify may know of a corrected item. Its words only where they may train, and `texts`."""
+    sensitive = bool(item.sensitive)
+    may_train = texts and not (item.private or sensitive or item.deleted_at is not None)
+    return Corrected(
+        platform=item.platform,
+        author=item.author_id,
+        language=item.shown.language,
+        similarity=item.similarity,
+        addressed=item.addressed,
+        private=item.private,
+        sensitive=sensitive,
+        text=(item.shown.text[:_TEXT] or None) if may_train else None,
     )
 
 

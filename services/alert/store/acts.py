@@ -11,7 +11,7 @@ from typing import Any
 from services.alert.domain.card import Card, CardState
 from services.alert.domain.cards import card_for, one_line, who_in_words
 from services.alert.domain.fold import MUTED_FOR, in_order
-from services.alert.domain.items import Item
+from services.alert.domain.items import Item, corrected
 from services.alert.domain.lifecycle import Record
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Actor, ActResult, EpisodeRow, Purpose
@@ -308,6 +308,7 @@ class PostgresEpisodes:
             by=by.person_id,
             at=writing.now,
             reason=reason,
+            about=corrected(item, texts=self._configuration().classify.learning.texts),
         )
         writing.announce(f"correction:{act_id}", topics.CORRECTIONS, item.id, correction)
         writing.corrected.append((before, to))

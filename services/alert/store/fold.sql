@@ -94,10 +94,12 @@ update alert.conversations set thread = %(into)s where id = any(%(ids)s)
 insert into alert.items (
     item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
     received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
-    may_page, opens, label, urgency, sensitive, held, handle, name, text, permalink, language, why)
+    may_page, opens, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
+    similarity)
 select item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
     received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
-    may_page, opens, label, urgency, sensitive, held, handle, name, text, permalink, language, why
+    may_page, opens, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
+    similarity
 from jsonb_populate_recordset(null::alert.items, %(items)s::jsonb)
 on conflict (item_id) do nothing
 returning item_id
@@ -113,6 +115,15 @@ from jsonb_populate_recordset(null::alert.traces, %(traces)s::jsonb)
 on conflict (item_id) do update set
     edited_at = excluded.edited_at, edit_event = excluded.edit_event,
     edit_text = excluded.edit_text, deleted_at = excluded.deleted_at
+
+-- name: corrections_with_words
+-- Corrections on the bus that may still carry the words of these items.
+select distinct on (r.item_id) r.id, r.item_id, r.from_label, r.to_label, r.by, r.at, r.reason,
+       i.platform, i.author_id, i.language, i.similarity, i.addressed
+from alert.relabels r
+join alert.items i on i.item_id = r.item_id
+where r.item_id = any(%(ids)s) and i.text <> '' and not i.private and i.sensitive = '{}'
+order by r.item_id, r.at desc, r.id desc
 
 -- name: redact
 -- Deleted by its author: the words go, that it existed remains.

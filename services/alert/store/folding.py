@@ -26,7 +26,8 @@ from services.alert.store.rows import as_json, item_row, trace_of, trace_row
 from services.alert.store.sql import FOLD, Connection, all_of
 from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration
-from services.contracts.events import Action, ClassifiedNotification
+from services.contracts.events import Action, ClassifiedNotification, Corrected, Correction, Label
+from services.contracts.topics import CORRECTIONS
 from services.runtime.logs import get_logger
 from services.runtime.postgres import Pool
 
@@ -134,6 +135,7 @@ class Folding:
             connection,
             {one.item_id for one in said},
             [(one.item_id, trace_from(one)) for one in said if one.action is not Action.created],
+            writing,
         )
         touched, places = await self._store(connection, created, traced)
         changed = [one.item_id for one in said if one.action is not Action.created]
@@ -166,7 +168,11 @@ class Folding:
         return touched, await place_members(connection, new, threads)
 
     async def _trace(
-        self, connection: Connection, ids: set[str], fresh: list[tuple[str, Trace]]
+        self,
+        connection: Connection,
+        ids: set[str],
+        fresh: list[tuple[str, Trace]],
+        writing: Writing,
     ) -> dict[str, Trace]:
         """Join what is known of these items with what came; returns all of it."""
         rows = await all_of(connection, "traces_of", ids=list(ids))
@@ -179,8 +185,31 @@ class Folding:
             put = as_json(trace_row(item_id, trace) for item_id, trace in changed.items())
             await connection.execute(FOLD["traces_put"], {"traces": put})
             gone = [item_id for item_id, trace in changed.items() if trace.deleted_at is not None]
+            await self._take_words_back(connection, gone, writing)
             await connection.execute(FOLD["redact"], {"ids": gone})
         return joined
+
+    async def _take_words_back(
+        self, connection: Connection, gone: list[str], writing: Writing
+    ) -> None:
+        """Corrections of deleted items are compacted away by ones that carry no words."""
+        for row in await all_of(connection, "corrections_with_words", ids=gone):
+            bare = Correction(
+                item_id=row["item_id"],
+                from_label=Label(row["from_label"]),
+                to_label=Label(row["to_label"]),
+                by=row["by"],
+                at=row["at"],
+                reason=row["reason"],
+                about=Corrected(
+                    platform=row["platform"],
+                    author=row["author_id"],
+                    language=row["language"],
+                    similarity=row["similarity"],
+                    addressed=row["addressed"],
+                ),
+            )
+            writing.announce(f"correction:{row['id']}:bare", CORRECTIONS, bare.item_id, bare)
 
     async def _accounts(
         self, connection: Connection, items: Sequence[Item]

@@ -62,6 +62,7 @@ def item_row(item: Item, thread: int) -> dict[str, Any]:
         "permalink": storable(shown.permalink),
         "language": shown.language,
         "why": [storable(one) for one in shown.why],
+        "similarity": item.similarity,
     }
 
 
@@ -99,6 +100,7 @@ def item_of(row: Row) -> Item:
             row["language"],
             tuple(row["why"]),
         ),
+        similarity=row["similarity"],
     )
 
 

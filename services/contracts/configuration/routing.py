@@ -98,6 +98,18 @@ class Costs(Section):
     """Spam or news taken for a conversation."""
 
 
+class Learning(Section):
+    """How much classify believes what people correct."""
+
+    remember: int = Field(5_000, ge=100, le=50_000)
+    """So many corrections, the newest ones, are held in memory."""
+    trusted_per_hour: int = Field(60, ge=1)
+    """Of one person; what goes beyond holds for its own item and teaches nothing. The same text again
+    counts once."""
+    texts: bool = True
+    """Whether a correction carries the public text, for `presence train --corrections`."""
+
+
 class Classify(Section):
     """How classify decides."""
 
@@ -106,6 +118,7 @@ class Classify(Section):
     needs_answer: float = Field(0.5, ge=0, le=1)
     """An inbound item at or above it opens an episode."""
     costs: Costs = Costs()
+    learning: Learning = Learning()
 
 
 class Spool(Section):
