@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.alert.domain.response_time import business_seconds, due_at, time_left
-from services.alert.domain.rota import closed, gaps, handoff, neighbour, on_call, shift_at
+from services.alert.domain.rota import closed, gaps, neighbour, on_call
+from services.alert.domain.rotation import handoff, shift_at
 from services.alert.domain.wall_clock import instant, is_open
 from services.contracts.configuration import Hours, Rota, Rotation, Who
 
@@ -107,6 +108,83 @@ def test_a_higher_layer_replaces_those_below_it_for_the_hours_it_covers() -> Non
     covered = rota(layers=[low, nights])
     found = {hour: on_call(covered, utc(f"2026-02-03T{hour}:00")) for hour in ("12", "23", "02")}
     assert [one and one.because for one in found.values()] == ["low", "nights", "nights"]
+
+
+def test_a_layer_may_keep_the_hours_of_another_zone() -> None:
+    def region(zone: str, person: str) -> dict[str, object]:
+        return {
+            "id": person,
+            "zone": zone,
+            "rotation": {"starts": "2026-01-01", "members": [person]},
+            "restriction": [{"from": "09:00", "to": "17:00"}],
+        }
+
+    sun = rota(layers=[region("Australia/Sydney", "lea"), region("America/New_York", "tom")])
+    found = {hour: on_call(sun, utc(f"2026-02-03T{hour}:00")) for hour in ("00", "15", "23")}
+    assert [one and one.person for one in found.values()] == ["lea", "tom", "lea"]
+
+
+def test_a_swap_replaces_one_person_only_and_gives_the_other_shift_back() -> None:
+    swap = {
+        "person": "ben",
+        "instead_of": "mia",
+        "from": "2026-03-09T00:00:00Z",
+        "to": "2026-03-17T00:00:00Z",
+        "back": {"from": "2026-03-17T00:00:00Z", "to": "2026-03-18T00:00:00Z"},
+    }
+    swapped = rota(swaps=[swap])
+    # Mia's week begins on the 2nd, Ben's on the 9th, Mia's on the 16th.
+    found = {day: on_call(swapped, utc(f"2026-03-{day}T12:00")) for day in ("08", "10", "16", "17")}
+    assert [one and (one.person, one.because, one.instead_of) for one in found.values()] == [
+        ("mia", "week", None),
+        ("ben", "week", None),
+        ("ben", "swap", "mia"),
+        ("mia", "week", None),
+    ]
+
+
+def test_an_override_comes_before_a_swap_and_a_swap_before_a_layer() -> None:
+    period = {"from": "2026-03-03T10:00:00Z", "to": "2026-03-03T14:00:00Z"}
+    both = rota(
+        swaps=[{"person": "ben", "instead_of": "mia", **period}],
+        overrides=[{"person": "lea", **period, "to": "2026-03-03T12:00:00Z"}],
+    )
+    found = [on_call(both, utc(f"2026-03-03T{hour}:00")) for hour in ("11", "13", "15")]
+    assert [one and (one.person, one.because) for one in found] == [
+        ("lea", "override"),
+        ("ben", "swap"),
+        ("mia", "week"),
+    ]
+
+
+def test_the_next_in_turn_stands_in_for_who_is_away_and_nobody_left_is_a_gap() -> None:
+    week = {"from": "2026-03-03T00:00:00Z", "to": "2026-03-10T00:00:00Z"}
+    without_mia = rota(time_off=[{"person": "mia", **week}])
+    stands_in = on_call(without_mia, utc("2026-03-03T12:00"))
+    assert stands_in is not None
+    assert (stands_in.person, stands_in.instead_of) == ("ben", "mia")
+    assert stands_in.until == utc("2026-03-09T08:00"), "Ben's own week begins"
+    nobody = rota(time_off=[{"person": "mia", **week}, {"person": "ben", **week}])
+    found = gaps(nobody, [], utc("2026-03-01T00:00"), utc("2026-03-20T00:00"))
+    assert found == [(utc("2026-03-03T00:00"), utc("2026-03-10T00:00"))]
+
+
+def test_on_call_says_until_when_nothing_changes() -> None:
+    nights = {
+        "id": "nights",
+        "rotation": {"starts": "2026-01-01", "members": ["lea"]},
+        "restriction": [{"from": "22:00", "to": "06:00"}],
+    }
+    low = {"id": "low", "rotation": {"starts": "2026-01-01", "members": ["mia"]}}
+    held = on_call(rota(layers=[low, nights]), utc("2026-02-03T12:00"))
+    assert held is not None
+    assert (held.person, held.until) == ("mia", utc("2026-02-03T21:00"))
+
+
+def test_a_custom_length_is_whole_hours() -> None:
+    for length in ("0s", "90m"):
+        with pytest.raises(ValueError, match="whole number"):
+            rotation(every="custom", length=length)
 
 
 OFFICE = Hours.model_validate(

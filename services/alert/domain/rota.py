@@ -1,33 +1,20 @@
-"""Who is on call: a pure function of the rota (with its overrides) and an instant.
+"""Who is on call: a pure function of the rota (with its changes) and an instant.
 
-Shifts are half-open, `[start, end)`, between handoffs at a wall-clock time; instants are computed
-late, so a change of a zone's rules moves nothing that is stored.
+Instants are computed late, so a change of a zone's rules moves nothing that is stored.
+Precedence: override, swap, higher layer, lower layer; the next in turn stands in for somebody away.
 """
 
 from __future__ import annotations
 
-import calendar
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from services.alert.domain.wall_clock import Span, instant, is_open, open_spans, weekly_spans
-from services.contracts.configuration import Every, Hours, Layer, Rota, Rotation, Who
-
-HOUR = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """One turn of one member."""
-
-    person: str
-    begin: datetime
-    end: datetime
-    number: int
-    """0 for the rotation's first shift."""
+from services.alert.domain.rotation import Shift, handoff, shift_at
+from services.alert.domain.wall_clock import Span, is_open, open_spans, weekly_spans
+from services.contracts.configuration import Hours, Layer, Rota, Rotation, Who
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,102 +23,117 @@ class OnCall:
 
     person: str
     because: str
-    """`override`, or the layer's id."""
+    """`override`, `swap`, or the layer's id."""
+    until: datetime
+    """When somebody else may answer: the shift ends, or a change begins or ends."""
+    instead_of: str | None = None
+    """Who would answer but for a swap or time off."""
+    set_by: str | None = None
+    """Who set the change at run time; None: it stands in the file, or there is none."""
+
+
+def zone_of(rota: Rota, layer: Layer) -> ZoneInfo:
+    """The zone in which a layer's handoffs and hours are meant."""
+    return ZoneInfo(layer.zone or rota.zone)
+
+
+ALWAYS = Span(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+
+
+def _hours_around(layer: Layer, zone: ZoneInfo, at: datetime) -> tuple[Span | None, Span | None]:
+    """The span of the layer's hours that holds `at`, if one does, and the next that begins later."""
+    if not layer.restriction:
+        return ALWAYS, None
+    spans = weekly_spans(zone, layer.restriction, at)
+    first = next(spans, None)
+    if first is None or first.begin > at:
+        return None, first
+    return first, next(spans, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Covering:
+    """What the layers alone say."""
+
+    layer: Layer
+    held: Shift
+    person: str
+    """The shift's, or whoever stands in."""
     until: datetime
 
 
-def _day_handoff(rotation: Rotation, number: int) -> date | None:
-    """The day of handoff `number` for rotations that count in days; None for those in hours."""
-    first = rotation.starts
-    if rotation.every is Every.daily:
-        return first + timedelta(days=number)
-    if rotation.every is Every.weekly:
-        first += timedelta(days=(rotation.weekday.index - first.weekday()) % 7)
-        return first + timedelta(weeks=number)
-    if rotation.every is Every.monthly:
-        years, month = divmod(first.month - 1 + number, 12)
-        year = first.year + years
-        longest = calendar.monthrange(year, month + 1)[1]
-        return date(year, month + 1, min(first.day, longest))
-    if rotation.length is not None and rotation.length % timedelta(days=1) == timedelta(0):
-        return first + number * rotation.length
-    return None
+def away(rota: Rota, at: datetime) -> frozenset[str]:
+    """Who has time off."""
+    return frozenset(one.person for one in rota.time_off if one.holds(at))
 
 
-def handoff(rotation: Rotation, zone: ZoneInfo, number: int) -> datetime:
-    """The instant of handoff `number`: shift `number` begins and shift `number - 1` ends."""
-    day = _day_handoff(rotation, number)
-    if day is not None:
-        return instant(zone, day, rotation.handoff)
-    return instant(zone, rotation.starts, rotation.handoff) + number * (rotation.length or HOUR)
-
-
-def shift_at(rotation: Rotation, zone: ZoneInfo, at: datetime) -> Shift | None:
-    """The shift that holds `at`; None before the rotation starts."""
-    if at < handoff(rotation, zone, 0):
-        return None
-    low, high = 0, 1
-    while handoff(rotation, zone, high) <= at:
-        low, high = high, high * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        if handoff(rotation, zone, middle) <= at:
-            low = middle
-        else:
-            high = middle
-    return shift(rotation, zone, low)
-
-
-def shift(rotation: Rotation, zone: ZoneInfo, number: int) -> Shift:
-    """Shift `number` of a rotation."""
-    return Shift(
-        rotation.members[number % len(rotation.members)],
-        handoff(rotation, zone, number),
-        handoff(rotation, zone, number + 1),
-        number,
-    )
-
-
-def _restricted(layer: Layer, zone: ZoneInfo, at: datetime) -> Span | None:
-    """The span of the layer's hours that holds `at`; None outside of them."""
-    if not layer.restriction:
-        return Span(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-    first = next(weekly_spans(zone, layer.restriction, at), None)
-    return first if first is not None and first.begin <= at else None
-
-
-def _covering(rota: Rota, at: datetime) -> tuple[Layer, Shift, Span] | None:
-    """The highest layer that covers `at`, its shift, and its hours around it."""
-    zone = ZoneInfo(rota.zone)
+def _covering(rota: Rota, at: datetime) -> _Covering | None:
+    """The highest layer that covers `at` and has somebody who is not away."""
+    gone = away(rota, at)
+    later: list[datetime] = []
     for layer in reversed(rota.layers):
-        hours = _restricted(layer, zone, at)
-        found = shift_at(layer.rotation, zone, at) if hours else None
-        if hours is not None and found is not None:
-            return layer, found, hours
+        zone = zone_of(rota, layer)
+        hours, following = _hours_around(layer, zone, at)
+        held = shift_at(layer.rotation, zone, at)
+        if held is None:
+            later.append(handoff(layer.rotation, zone, 0))
+            continue
+        person = _next_present(layer.rotation, held.number, gone)
+        if hours is not None and person is not None:
+            return _Covering(layer, held, person, min([held.end, hours.end, *later]))
+        if following is not None and person is not None:
+            later.append(following.begin)
     return None
+
+
+def _next_present(rotation: Rotation, number: int, gone: frozenset[str]) -> str | None:
+    members = rotation.members
+    turns = (members[(number + ahead) % len(members)] for ahead in range(len(members)))
+    return next((member for member in turns if member not in gone), None)
+
+
+def _change_edges(rota: Rota) -> Iterator[datetime]:
+    """Every instant at which a change of the rota begins or ends."""
+    for period in (*rota.overrides, *rota.swaps, *rota.time_off):
+        yield from (period.begin, period.end)
+    for swap in rota.swaps:
+        if swap.back is not None:
+            yield from (swap.back.begin, swap.back.end)
 
 
 def on_call(rota: Rota, at: datetime) -> OnCall | None:
-    """Who is on call at `at`: an override, else the highest layer that covers it; None: a gap.
+    """Who is on call at `at`: override, swap, the highest layer that covers it; None: a gap.
 
     Closed hours are the caller's question (see `closed`): a person is on the rota then, and not paged.
-    Of two overrides that overlap the later one in the file holds.
+    Of two overrides that overlap the later one holds; swaps apply one after the other, so that a shift
+    that was swapped can be swapped on.
     """
+    edges = [edge.astimezone(UTC) for edge in _change_edges(rota) if edge > at]
     for override in reversed(rota.overrides):
-        if override.begin <= at < override.end:
-            return OnCall(override.person, "override", override.end.astimezone(UTC))
+        if override.holds(at):
+            set_by = getattr(override, "set_by", None)
+            return OnCall(override.person, "override", min(edges), set_by=set_by)
     found = _covering(rota, at)
     if found is None:
         return None
-    layer, held, hours = found
-    return OnCall(held.person, layer.id, min(held.end, hours.end))
+    person, because, set_by = found.person, found.layer.id, None
+    for swap in rota.swaps:
+        taker = None
+        if swap.holds(at) and person == swap.instead_of:
+            taker = swap.person
+        elif swap.back is not None and swap.back.holds(at) and person == swap.person:
+            taker = swap.instead_of
+        if taker is not None:
+            person, because, set_by = taker, "swap", getattr(swap, "set_by", None)
+    stood_in = found.held.person if found.held.person != person else None
+    return OnCall(person, because, min([found.until, *edges]), stood_in, set_by)
 
 
 def neighbour(rota: Rota, at: datetime, who: Who) -> str | None:
     """The person who is (`on_call`), comes `next` or was `previous` in turn.
 
-    Next and previous are taken from the covering layer, skipping whoever is on call now; None where
-    there is nobody else.
+    Next and previous are taken from the covering layer, skipping whoever is on call now or away; None
+    where there is nobody else.
     """
     now = on_call(rota, at)
     if who is Who.on_call:
@@ -139,12 +141,12 @@ def neighbour(rota: Rota, at: datetime, who: Who) -> str | None:
     found = _covering(rota, at)
     if found is None:
         return None
-    layer, held, _ = found
-    members = layer.rotation.members
+    gone = away(rota, at)
+    members = found.layer.rotation.members
     step = 1 if who is Who.next else -1
     for distance in range(1, len(members) + 1):
-        member = members[(held.number + step * distance) % len(members)]
-        if now is None or member != now.person:
+        member = members[(found.held.number + step * distance) % len(members)]
+        if (now is None or member != now.person) and member not in gone:
             return member
     return None
 
@@ -171,9 +173,9 @@ def gaps(rota: Rota, hours: Sequence[Hours], begin: datetime, end: datetime) -> 
 
 def _edges(rota: Rota, hours: Sequence[Hours], begin: datetime, end: datetime) -> list[datetime]:
     """Every instant within `(begin, end)` at which coverage or opening may change."""
-    zone = ZoneInfo(rota.zone)
-    edges = [edge for one in rota.overrides for edge in (one.begin, one.end)]
+    edges = list(_change_edges(rota))
     for layer in rota.layers:
+        zone = zone_of(rota, layer)
         edges.append(handoff(layer.rotation, zone, 0))
         if layer.restriction:
             for span in weekly_spans(zone, layer.restriction, begin):
@@ -207,7 +209,19 @@ class Watch:
     person: str | None
     """None: nobody, which outside of closed hours is a gap."""
     because: str
-    """`override`, the layer's id, `closed` or `gap`."""
+    """`override`, `swap`, the layer's id, `closed` or `gap`."""
+    instead_of: str | None = None
+    set_by: str | None = None
+    """As in OnCall."""
+
+    def joins(self, other: Watch) -> bool:
+        """Whether the same holds in both."""
+        return (self.person, self.because, self.instead_of, self.set_by) == (
+            other.person,
+            other.because,
+            other.instead_of,
+            other.set_by,
+        )
 
 
 def plan(rota: Rota, hours: Sequence[Hours], begin: datetime, end: datetime) -> list[Watch]:
@@ -215,21 +229,25 @@ def plan(rota: Rota, hours: Sequence[Hours], begin: datetime, end: datetime) -> 
 
     In closed hours whoever is on the rota is not paged, so nobody is named.
     """
-    edges = [*_edges(rota, hours, begin, end), end]
+    edges = sorted({edge.astimezone(UTC) for edge in (*_edges(rota, hours, begin, end), end)})
     found: list[Watch] = []
-    at = begin
+    at, place = begin, 0
     while at < end:
-        held = on_call(rota, at)
-        until = min(edge.astimezone(UTC) for edge in edges if edge > at)
-        if closed(rota, hours, at):
-            person, because = None, "closed"
-        elif held is None:
-            person, because = None, "gap"
-        else:
-            person, because, until = held.person, held.because, min(until, held.until)
-        if found and (found[-1].person, found[-1].because) == (person, because):
-            found[-1] = Watch(found[-1].begin, until, person, because)
-        else:
-            found.append(Watch(at, until, person, because))
-        at = until
+        while edges[place] <= at:
+            place += 1
+        watch = _watch(rota, hours, at, edges[place])
+        if found and found[-1].joins(watch):
+            watch = replace(watch, begin=found.pop().begin)
+        found.append(watch)
+        at = watch.end
     return found
+
+
+def _watch(rota: Rota, hours: Sequence[Hours], at: datetime, until: datetime) -> Watch:
+    if closed(rota, hours, at):
+        return Watch(at, until, None, "closed")
+    held = on_call(rota, at)
+    if held is None:
+        return Watch(at, until, None, "gap")
+    until = min(until, held.until)
+    return Watch(at, until, held.person, held.because, held.instead_of, held.set_by)

@@ -34,11 +34,14 @@ from services.contracts.configuration.rota import (
     Interval,
     Layer,
     Override,
+    Period,
     Policy,
     Rota,
     Rotation,
     Step,
+    Swap,
     Target,
+    TimeOff,
     Who,
 )
 from services.contracts.configuration.routing import (
@@ -86,6 +89,7 @@ __all__ = [
     "MastodonAccount",
     "Match",
     "Override",
+    "Period",
     "Person",
     "Policy",
     "Problem",
@@ -96,10 +100,12 @@ __all__ = [
     "Route",
     "SlackDestination",
     "Step",
+    "Swap",
     "Target",
     "Targets",
     "TeamsWorkflowDestination",
     "Threads",
+    "TimeOff",
     "WebhookAccount",
     "WebhookMapping",
     "WebhookScheme",
@@ -206,6 +212,12 @@ def _rota_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
         for j, override in enumerate(rota.overrides):
             override_at: Where = ("rotas", i, "overrides", j, "person")
             yield from _missing(override_at, "person", override.person, names.people)
+        for j, time_off in enumerate(rota.time_off):
+            away_at: Where = ("rotas", i, "time_off", j, "person")
+            yield from _missing(away_at, "person", time_off.person, names.people)
+        for j, swap in enumerate(rota.swaps):
+            for key, who in (("person", swap.person), ("instead_of", swap.instead_of)):
+                yield from _missing(("rotas", i, "swaps", j, key), "person", who, names.people)
     for i, policy in enumerate(file.policies):
         yield from _missing(("policies", i, "hours"), "hours", policy.hours, names.hours)
         for j, step in enumerate(policy.steps):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, Field, model_validator
@@ -53,6 +53,9 @@ class Rotation(Section):
     def _length_with_custom_only(self) -> Rotation:
         if (self.every is Every.custom) != (self.length is not None):
             raise ValueError("`length` goes with `every: custom`, and only with it")
+        hour = timedelta(hours=1)
+        if self.length is not None and (self.length < hour or self.length % hour):
+            raise ValueError("`length` is a whole number of days or hours")
         return self
 
 
@@ -61,22 +64,54 @@ class Layer(Section):
 
     id: Id
     rotation: Rotation
+    zone: Zone | None = None
+    """Of its handoff and its restriction (follow the sun: a layer a region); none: the rota's."""
     restriction: tuple[Interval, ...] = ()
-    """Only these hours of the week, in the rota's zone; empty: always."""
+    """Only these hours of the week, in the layer's zone; empty: always."""
 
 
-class Override(Section):
-    """Somebody takes over for a while; comes before every layer."""
+class Period(Section):
+    """`[from, to)`, two instants."""
 
-    person: Id
     begin: AwareDatetime = Field(alias="from")
     end: AwareDatetime = Field(alias="to")
 
     @model_validator(mode="after")
-    def _runs_forward(self) -> Override:
+    def _runs_forward(self) -> Period:
         if self.end <= self.begin:
-            raise ValueError("an override ends after it begins")
+            raise ValueError("it ends after it begins: `to` is later than `from`")
         return self
+
+    def holds(self, at: datetime) -> bool:
+        """Whether `at` lies within it."""
+        return self.begin <= at < self.end
+
+
+class Override(Period):
+    """Somebody takes over for a while; comes before every layer."""
+
+    person: Id
+
+
+class Swap(Period):
+    """`person` takes the shifts that `instead_of` would have; `back` is what is given in return."""
+
+    person: Id
+    instead_of: Id
+    back: Period | None = None
+    """When `instead_of` takes the shifts that `person` would have; none: nothing in return."""
+
+    @model_validator(mode="after")
+    def _two_people(self) -> Swap:
+        if self.person == self.instead_of:
+            raise ValueError("a swap is between two people")
+        return self
+
+
+class TimeOff(Period):
+    """Somebody is away: whoever is next in turn stands in."""
+
+    person: Id
 
 
 class Rota(Section):
@@ -87,6 +122,10 @@ class Rota(Section):
     layers: tuple[Layer, ...] = Field(min_length=1)
     """Lowest first."""
     overrides: tuple[Override, ...] = ()
+    """Come before swaps and layers; of two that overlap the later one holds."""
+    swaps: tuple[Swap, ...] = ()
+    """Come before layers, one after the other."""
+    time_off: tuple[TimeOff, ...] = ()
     open_hours: Id | None = None
     """Hours outside of which nobody is paged on purpose (closed hours). None: always open."""
 
