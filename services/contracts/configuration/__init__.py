@@ -28,6 +28,7 @@ from services.contracts.configuration.accounts import (
     XAccount,
     YouTubeAccount,
 )
+from services.contracts.configuration.answering import Answering, SavedReply
 from services.contracts.configuration.rota import (
     Every,
     Hours,
@@ -63,6 +64,7 @@ from services.contracts.configuration.webhooks import (
 
 __all__ = [
     "Account",
+    "Answering",
     "Automation",
     "BlueskyAccount",
     "Brand",
@@ -91,6 +93,7 @@ __all__ = [
     "Rota",
     "Rotation",
     "Route",
+    "SavedReply",
     "SlackDestination",
     "Step",
     "Target",
@@ -124,6 +127,7 @@ class Configuration(Section):
     destinations: tuple[Destination, ...] = Field(min_length=1)
     hours: tuple[Hours, ...] = ()
     targets: Targets = Targets()
+    answering: Answering = Answering()
     classify: Classify = Classify()
     ingest: Ingest = Ingest()
     retention: Retention = Retention()
@@ -192,6 +196,18 @@ def _people_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
             yield from _missing(("people", i, "brands", j), "brand", brand, names.brands)
 
 
+def _answering_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
+    saved = file.answering.saved
+    seen: set[str] = set()
+    for i, one in enumerate(saved):
+        if one.id in seen:
+            yield Problem(("answering", "saved", i, "id"), f"{one.id!r} is there twice")
+        seen.add(one.id)
+        for j, brand in enumerate(one.brands):
+            where: Where = ("answering", "saved", i, "brands", j)
+            yield from _missing(where, "brand", brand, names.brands)
+
+
 def _rota_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
     for i, rota in enumerate(file.rotas):
         yield from _missing(("rotas", i, "open_hours"), "hours", rota.open_hours, names.hours)
@@ -255,4 +271,5 @@ def problems(file: Configuration) -> list[Problem]:
     found += _people_problems(file, names)
     found += _rota_problems(file, names)
     found += _route_problems(file, names)
+    found += _answering_problems(file, names)
     return found
