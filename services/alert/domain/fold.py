@@ -7,7 +7,7 @@ when it became known. docs/episodes.md works through an example.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -20,7 +20,7 @@ MUTED_FOR = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A person ended an episode without an answer."""
+    """A person ended an episode: without an answer, or by one that was given in private elsewhere."""
 
     id: str
     by: str
@@ -28,6 +28,10 @@ class Close:
     reason: CloseReason
     anchor: str
     """The newest item that the person could have seen: what comes after it opens the next episode."""
+    item_id: str | None = None
+    """The private answer that counts, for the reason `answered`."""
+    answered_at: datetime | None = None
+    """Its source time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Ending:
     item_id: str | None = None
     """The answer."""
     by: str | None = None
+    """Who closed it; of an answer who wrote it in Presence, or said that it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +172,15 @@ class _Opening:
 class _Reader:
     """Reads a conversation from its beginning to its end; the state machine of an episode."""
 
-    def __init__(self, closes: Iterable[Close], mutes: Sequence[Mute], items: Iterable[Item]):
+    def __init__(
+        self,
+        closes: Iterable[Close],
+        mutes: Sequence[Mute],
+        items: Iterable[Item],
+        writers: Mapping[str, str],
+    ):
         self.mutes = mutes
+        self.writers = writers
         self.episodes: list[Episode] = []
         self.current: _Opening | None = None
         self.answers: dict[str, int] = {}
@@ -221,7 +233,8 @@ class _Reader:
     def _answered(self, item: Item, position: int) -> None:
         self.answers[item.id] = position
         if self.current is not None:
-            self._end(Ending(CloseReason.answered, item.source_time, item_id=item.id))
+            by = self.writers.get(item.id)
+            self._end(Ending(CloseReason.answered, item.source_time, item_id=item.id, by=by))
 
     def _author_deleted(self, item: Item) -> None:
         if self.current is not None and self.current.lost(item.id):
@@ -258,17 +271,21 @@ class _Reader:
                 self.last.lost(relabelled.id)
         for close in self.closes.get(item.id, ()):
             if self.current is not None:
-                self._end(Ending(close.reason, close.at, by=close.by))
+                at = close.answered_at or close.at
+                self._end(Ending(close.reason, at, item_id=close.item_id, by=close.by))
 
 
 def fold(
-    items: Iterable[Item], closes: Iterable[Close] = (), mutes: Sequence[Mute] = ()
+    items: Iterable[Item],
+    closes: Iterable[Close] = (),
+    mutes: Sequence[Mute] = (),
+    writers: Mapping[str, str] | None = None,
 ) -> tuple[Episode, ...]:
     """The episodes of one conversation, oldest first.
 
     `items` are those of the conversation in any order, with what happened to them laid over;
-    `closes` the closings of its people; `mutes` those of its thread. The same sets give the same
-    episodes.
+    `closes` the closings of its people; `mutes` those of its thread; `writers` who wrote which of the
+    brand's items in Presence. The same sets give the same episodes.
     """
     known = list(items)
-    return _Reader(closes, mutes, known).read(in_order(known))
+    return _Reader(closes, mutes, known, writers or {}).read(in_order(known))

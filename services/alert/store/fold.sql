@@ -199,7 +199,16 @@ left join lateral (
 where c.id = any(%(ids)s)
 
 -- name: closes_of_conversations
-select id, conversation, by, at, reason, anchor from alert.closes where conversation = any(%(ids)s)
+select id, conversation, by, at, reason, anchor, item_id, answered_at from alert.closes
+where conversation = any(%(ids)s) and undone_at is null
+
+-- name: writers_of_conversations
+-- Who wrote which of the brand's items in Presence.
+select c.id as conversation, a.posted_item_id, a.author
+from alert.conversations c
+join alert.members m on m.thread = c.thread and m.counterpart = c.counterpart
+join alert.answers a on a.posted_item_id = m.item_id
+where c.id = any(%(ids)s)
 
 -- name: mutes_of_threads
 select thread, begin_at, end_at from alert.mutes where thread = any(%(threads)s)

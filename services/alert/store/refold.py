@@ -31,6 +31,8 @@ class Held:
     stored_at: dict[str, datetime] = field(default_factory=dict)
     closes: list[Close] = field(default_factory=list)
     mutes: list[Mute] = field(default_factory=list)
+    writers: dict[str, str] = field(default_factory=dict)
+    """Who wrote which of the brand's items in Presence."""
     records: list[Record] = field(default_factory=list)
 
 
@@ -49,6 +51,8 @@ async def hold(connection: Connection, ids: Iterable[int]) -> dict[int, Held]:
         held[row["conversation"]].stored_at[item.id] = row["stored_at"]
     for row in await all_of(connection, "closes_of_conversations", ids=living):
         held[row["conversation"]].closes.append(close_of(row))
+    for row in await all_of(connection, "writers_of_conversations", ids=living):
+        held[row["conversation"]].writers[row["posted_item_id"]] = row["author"]
     threads = list({one.thread for one in held.values()})
     mutes: dict[int, list[Mute]] = {}
     for row in await all_of(connection, "mutes_of_threads", threads=threads):
@@ -79,7 +83,7 @@ def refold(
     living = [record for record in held.records if record.state.value != "merged"]
     by_id = {record.id: record for record in living}
     matched = match(
-        fold(held.items.values(), held.closes, held.mutes),
+        fold(held.items.values(), held.closes, held.mutes, held.writers),
         [
             Stored(
                 record.id,

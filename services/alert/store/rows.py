@@ -141,7 +141,15 @@ def trace_row(item_id: str, trace: Trace) -> dict[str, Any]:
 
 def close_of(row: Row) -> Close:
     """A person's closing."""
-    return Close(str(row["id"]), row["by"], row["at"], CloseReason(row["reason"]), row["anchor"])
+    return Close(
+        str(row["id"]),
+        row["by"],
+        row["at"],
+        CloseReason(row["reason"]),
+        row["anchor"],
+        row["item_id"],
+        row["answered_at"],
+    )
 
 
 def episode_of(row: Row) -> Episode:

@@ -28,6 +28,7 @@ from services.contracts.configuration.accounts import (
     XAccount,
     YouTubeAccount,
 )
+from services.contracts.configuration.answering import Answering, SavedReply
 from services.contracts.configuration.rota import (
     Every,
     Hours,
@@ -68,6 +69,7 @@ from services.contracts.configuration.webhooks import (
 
 __all__ = [
     "Account",
+    "Answering",
     "Automation",
     "BlueskyAccount",
     "Brand",
@@ -98,6 +100,7 @@ __all__ = [
     "Rota",
     "Rotation",
     "Route",
+    "SavedReply",
     "SlackDestination",
     "Step",
     "Swap",
@@ -134,6 +137,7 @@ class Configuration(Section):
     destinations: tuple[Destination, ...] = Field(min_length=1)
     hours: tuple[Hours, ...] = ()
     targets: Targets = Targets()
+    answering: Answering = Answering()
     classify: Classify = Classify()
     ingest: Ingest = Ingest()
     retention: Retention = Retention()
@@ -200,6 +204,18 @@ def _people_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
     for i, person in enumerate(file.people):
         for j, brand in enumerate(person.brands):
             yield from _missing(("people", i, "brands", j), "brand", brand, names.brands)
+
+
+def _answering_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
+    saved = file.answering.saved
+    seen: set[str] = set()
+    for i, one in enumerate(saved):
+        if one.id in seen:
+            yield Problem(("answering", "saved", i, "id"), f"{one.id!r} is there twice")
+        seen.add(one.id)
+        for j, brand in enumerate(one.brands):
+            where: Where = ("answering", "saved", i, "brands", j)
+            yield from _missing(where, "brand", brand, names.brands)
 
 
 def _rota_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
@@ -271,4 +287,5 @@ def problems(file: Configuration) -> list[Problem]:
     found += _people_problems(file, names)
     found += _rota_problems(file, names)
     found += _route_problems(file, names)
+    found += _answering_problems(file, names)
     return found
