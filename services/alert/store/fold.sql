@@ -259,8 +259,9 @@ where episode = any(%(episodes)s::uuid[]) and purpose = 'page' and state = 'pend
 
 -- name: outbox_put
 -- A card has one row per destination: a change arms it again, and many changes collapse into one.
-insert into alert.outbox (episode, round, step, target, destination, purpose, text, rank, due_at)
-select episode, round, step, target, destination, purpose, text, rank, alert.now()
+insert into alert.outbox
+    (episode, board, round, step, target, destination, purpose, text, rank, due_at)
+select episode, board, round, step, target, destination, purpose, text, rank, alert.now()
 from jsonb_populate_recordset(null::alert.outbox, %(rows)s::jsonb)
 on conflict (episode, round, step, target, destination, purpose) do update set
     wanted = outbox.wanted + 1,
