@@ -93,7 +93,7 @@ class Story:
         """Fire what is due and deliver it; who was paged, in order."""
         while await self.escalating.fire_due():
             pass
-        return await self.deliver()
+        return await self.keep()
 
     async def keep(self) -> list[str]:
         """Bring the boards up to date and deliver; who was paged."""

@@ -54,3 +54,14 @@ order by i.source_time, i.item_id limit %(limit)s
 select coalesce(i.label, 'spam') as label,
        exists (select from alert.relabels r where r.item_id = i.item_id) as judged
 from alert.items i where i.item_id = %(item)s
+
+-- name: waited_add
+insert into alert.waited (episode, why, at) values (%(episode)s, %(why)s, %(at)s)
+on conflict (episode) do update set why = excluded.why, at = excluded.at
+
+-- name: waited_forget
+delete from alert.waited w using alert.episodes e
+where e.id = w.episode and e.state not in ('open', 'claimed')
+
+-- name: waited
+select episode, why from alert.waited order by at limit 1000

@@ -243,11 +243,12 @@ on conflict (id) do update set
     has_card = excluded.has_card
 
 -- name: timers_put
-insert into alert.timers (episode, step, due_at, backfill)
-select episode, step, due_at, backfill
+insert into alert.timers (episode, step, due_at, backfill, late, set_at)
+select episode, step, due_at, backfill, late, alert.now()
 from jsonb_populate_recordset(null::alert.timers, %(timers)s::jsonb)
 on conflict (episode) do update set
-    step = excluded.step, due_at = excluded.due_at, backfill = excluded.backfill, late = false
+    step = excluded.step, due_at = excluded.due_at, backfill = excluded.backfill,
+    late = excluded.late, set_at = excluded.set_at
 
 -- name: timers_drop
 delete from alert.timers where episode = any(%(episodes)s::uuid[])

@@ -101,13 +101,22 @@ class Writing:
         key = (None, round_, number, target, destination, purpose.value)
         self._outbox[key] = {**_row(key, rank, text), "board": board}
 
-    def timer(self, episode: str, step: int, due_at: datetime, *, backfill: bool = False) -> None:
-        """The episode's one future timer."""
+    def timer(
+        self,
+        episode: str,
+        step: int,
+        due_at: datetime,
+        *,
+        backfill: bool = False,
+        closed: bool = False,
+    ) -> None:
+        """The episode's one future timer. `closed`: put off to the end of closed hours."""
         self._timers[episode] = {
             "episode": episode,
             "step": step,
             "due_at": due_at,
             "backfill": backfill,
+            "late": closed,
         }
 
     def stop(self, episode: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.alert.store.acts import PostgresEpisodes
+from services.alert.store.boards.catch_up import CatchUp
 from services.alert.store.boards.held_back import HeldBack
 from services.alert.store.boards.keepers import Keeper
 from services.contracts.configuration import Configuration
@@ -15,4 +16,4 @@ def open_keepers(
     pool: Pool, configuration: Callable[[], Configuration], episodes: PostgresEpisodes
 ) -> list[Keeper]:
     """A keeper for each kind."""
-    return [HeldBack(pool, configuration, episodes)]
+    return [HeldBack(pool, configuration, episodes), CatchUp(configuration, episodes)]
