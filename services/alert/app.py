@@ -10,6 +10,7 @@ from functools import partial
 from psycopg import OperationalError
 from pydantic import Field, SecretStr
 
+from services.alert.boards import LiveBoards
 from services.alert.chat.destinations import open_destinations, open_pipelines
 from services.alert.chat.links import Links
 from services.alert.chat.metrics import DeliveryMetrics
@@ -23,6 +24,7 @@ from services.alert.ports import PersonRef
 from services.alert.store import configurations
 from services.alert.store.acts import PostgresEpisodes
 from services.alert.store.announcements import Announcements
+from services.alert.store.boards.kinds import open_keepers
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
 from services.alert.store.folding import Folding
@@ -105,6 +107,11 @@ class AlertService:
         self._episodes = PostgresEpisodes(
             self._pool, self.active, self._metrics, self._wake.changed
         )
+        self._boards = LiveBoards(
+            self._pool,
+            open_keepers(self._pool, self.active, self._episodes),
+            self._wake.changed,
+        )
         self._links = _links(settings, self._clock)
         self._channels = open_destinations(
             self._configuration, secret=secret, links=self._links, clock=self._clock
@@ -140,7 +147,9 @@ class AlertService:
             if isinstance(channel.destination, SlackDestination)
         ]
         if slack:
-            self._interactions = SlackInteractions(self._episodes, self.active, slack, self._clock)
+            self._interactions = SlackInteractions(
+                self._episodes, self.active, slack, self._clock, self._boards
+            )
         console = create_app(
             episodes=self._episodes,
             configuration=self.active,
@@ -150,6 +159,7 @@ class AlertService:
             send_sign_in=partial(_send_sign_in, slack[0], self.active) if slack else None,
             api_token=optional_secret("PRESENCE_API_TOKEN"),
             clock=self._clock,
+            boards=self._boards,
         )
         router = Router(fallback=console)
         router.route("/health/live", self.health.live)
@@ -232,6 +242,7 @@ class AlertService:
             configuration=self.active,
             clock=self._clock,
             wake=self._wake,
+            boards=self._boards,
         )
         for name, loop in sweep.loops().items():
             self.workers.start(name, loop())

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from services.alert.domain.boards.board import Board
 from services.alert.domain.card import Card, CardLine
 from services.contracts.events import CloseReason, Label
 
@@ -85,6 +86,18 @@ class Delivery:
     """For page."""
     text: str | None = None
     """For told."""
+    board: Board | None = None
+    """In the place of the card, where the row is about a board: for card and page."""
+
+    @property
+    def subject(self) -> str:
+        """What it is about: deliveries of one subject go in order."""
+        return self.episode_id or (self.board.id if self.board else "")
+
+    @property
+    def shown(self) -> Shown | None:
+        """What is to be drawn."""
+        return self.board or self.card
 
 
 class Outbox(Protocol):
@@ -120,6 +133,10 @@ class Outbox(Protocol):
         ...
 
 
+Shown = Card | Board
+"""What a destination draws."""
+
+
 class Destination(Protocol):
     """A place in a chat. Errors are `Transient` (try again) or `Permanent`, with a DeliveryReason."""
 
@@ -128,12 +145,12 @@ class Destination(Protocol):
     updates_in_place: bool
     threads: bool
 
-    async def post(self, card: Card, delivery_id: str) -> MessageRef:
-        """Post the card."""
+    async def post(self, card: Shown, delivery_id: str) -> MessageRef:
+        """Post the card or the board."""
         ...
 
-    async def update(self, ref: MessageRef, card: Card) -> MessageRef:
-        """Bring a posted card up to date; reposts where it is gone and returns the new place."""
+    async def update(self, ref: MessageRef, card: Shown) -> MessageRef:
+        """Bring what is posted up to date; reposts where it is gone and returns the new place."""
         ...
 
     async def thread(
@@ -143,7 +160,7 @@ class Destination(Protocol):
         ...
 
     async def page(
-        self, person: PersonRef, card: Card, ref: MessageRef | None, delivery_id: str
+        self, person: PersonRef, card: Shown, ref: MessageRef | None, delivery_id: str
     ) -> MessageRef:
         """Wake this person."""
         ...
@@ -231,4 +248,25 @@ class Episodes(Protocol):
 
     async def open(self, limit: int = 200) -> list[EpisodeRow]:
         """Open episodes: sensitive first, then urgent, then by due time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """What became of a press on a board."""
+
+    result: ActResult
+    says: str | None = None
+    """For the one who pressed; None: what every such result says."""
+
+
+class Boards(Protocol):
+    """Boards as people press and read them. Every act is authorised, audited and idempotent."""
+
+    async def press(self, board_id: str, act: str, target: str, by: Actor) -> Pressed:
+        """Do it. `act` and `target` come from a button or a link and are not to be trusted."""
+        ...
+
+    async def board(self, board_id: str) -> Board | None:
+        """The board as it stands."""
         ...

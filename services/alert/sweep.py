@@ -15,6 +15,7 @@ from typing import Any, cast
 from confluent_kafka import Message
 from prometheus_client import Counter
 
+from services.alert.boards import LiveBoards
 from services.alert.domain import rota as rotas
 from services.alert.handlers import SERVICE
 from services.alert.intake import IntakeProgress
@@ -74,6 +75,7 @@ class Sweep:
         configuration: Callable[[], Configuration],
         clock: Clock,
         wake: WakeUps,
+        boards: LiveBoards,
     ) -> None:
         self._folding = folding
         self._escalating = escalating
@@ -87,6 +89,7 @@ class Sweep:
         self._configuration = configuration
         self._clock = clock
         self._wake = wake
+        self._boards = boards
 
     def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """By name, for Workers."""
@@ -94,6 +97,7 @@ class Sweep:
             "fold": lambda: self._every(1.0, self.fold, self._wake.fold),
             "timers": lambda: self._every(0.5, self.fire, self._wake.timers),
             "announce": lambda: self._every(1.0, self.announce, self._wake.announcements),
+            "boards": lambda: self._every(5.0, self.keep_boards),
             "figures": lambda: self._every(2.0, self.show),
             "forget": lambda: self._every(3600.0, self.forget),
         }
@@ -155,6 +159,11 @@ class Sweep:
         if fired:
             self._wake.changed()
         return fired > 0
+
+    async def keep_boards(self) -> bool:
+        """Bring the cards that stand for more than one episode up to date."""
+        await self._boards.round()
+        return False
 
     async def announce(self) -> bool:
         """Send corrections and the lifecycle to Kafka; whether there is more."""

@@ -6,6 +6,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from services.alert.domain.boards.board import (
+    Board,
+    BoardAct,
+    BoardKey,
+    BoardKind,
+    BoardLine,
+    Content,
+    Section,
+)
 from services.alert.domain.card import Card, CardAct, CardLine, CardState
 from services.alert.ports import (
     Actor,
@@ -47,6 +56,28 @@ def card(**changes: Any) -> Card:
         acts=ALL_ACTS,
     )
     return replace(made, **changes)
+
+
+def board(**changes: Any) -> Board:
+    """A card of two held messages; `changes` are of its content."""
+    acts = (BoardAct("release", "A person", "x:1:7", first=True), BoardAct("confirm", "Right", "i"))
+    made = Content(
+        headline="Held back: 2, oldest 14 min · Air",
+        zone="Europe/Berlin",
+        sections=(
+            Section(
+                "Written to us",
+                (
+                    BoardLine("Bo (@bo) · X · 12:01", "Did you get my parcel?", acts),
+                    BoardLine("Cy (@cy) · Email · 12:03", None, acts, "https://mail.example/2"),
+                ),
+            ),
+        ),
+        acts=(BoardAct("release_all", "All 2 are people"),),
+        note="A person: becomes a card.",
+    )
+    key = BoardKey(BoardKind.held_back, "air", "help", "2026-03-02T12:00")
+    return Board("b-1", 1, key, replace(made, **changes), NOON, NOON)
 
 
 def line(words: str | None = "Hello? Anybody?") -> CardLine:

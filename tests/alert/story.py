@@ -10,9 +10,12 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from services.alert.boards import LiveBoards
+from services.alert.domain.boards.board import Board, BoardKind
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Actor, Delivery, MessageRef, Purpose
 from services.alert.store.acts import PostgresEpisodes
+from services.alert.store.boards.kinds import open_keepers
 from services.alert.store.escalating import Escalating
 from services.alert.store.folding import Folding
 from services.alert.store.inbox import Inbox, Position, RawEvent
@@ -41,6 +44,7 @@ class Story:
     escalating: Escalating
     outbox: PostgresOutbox
     episodes: PostgresEpisodes
+    boards: LiveBoards
     seen: list[Delivery] = field(default_factory=list)
     offset: int = 0
 
@@ -89,7 +93,20 @@ class Story:
         """Fire what is due and deliver it; who was paged, in order."""
         while await self.escalating.fire_due():
             pass
+        return await self.keep()
+
+    async def keep(self) -> list[str]:
+        """Bring the boards up to date and deliver; who was paged."""
+        await self.boards.round()
         return await self.deliver()
+
+    def shown(self, kind: BoardKind) -> list[Board]:
+        """Each board of a kind as it was delivered last, in order of its first delivery."""
+        found: dict[str, Board] = {}
+        for delivery in self.seen:
+            if delivery.board is not None and delivery.board.kind is kind:
+                found[delivery.board.id] = delivery.board
+        return list(found.values())
 
     async def deliver(self) -> list[str]:
         """Deliver everything; who was paged."""
@@ -151,6 +168,7 @@ async def story(
         chosen = file or configuration()
         registry = CollectorRegistry()
         metrics = AlertMetrics(registry, chosen)
+        episodes = PostgresEpisodes(pool, lambda: told.file, metrics)
         told = Story(
             pool=pool,
             file=chosen,
@@ -160,7 +178,8 @@ async def story(
             folding=Folding(pool, lambda: told.file),
             escalating=Escalating(pool, lambda: told.file, metrics),
             outbox=PostgresOutbox(pool, lambda: told.file, metrics),
-            episodes=PostgresEpisodes(pool, lambda: told.file, metrics),
+            episodes=episodes,
+            boards=LiveBoards(pool, open_keepers(pool, lambda: told.file, episodes)),
         )
         if fresh:
             await told.at(0)

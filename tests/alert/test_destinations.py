@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,11 +17,12 @@ from services.alert.chat.memory import MemoryDestination
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
 from services.alert.chat.teams import TeamsWorkflowDestination
+from services.alert.domain.boards.board import BoardAct, BoardLine, Content, Section, ended
 from services.alert.domain.card import CardState
 from services.alert.ports import DeliveryReason, Destination, Purpose
 from services.runtime.clock import ManualClock
 from services.runtime.errors import Permanent, PresenceError, Transient
-from tests.alert.chat_builders import NOON, SECRET, card, delivery, line, person
+from tests.alert.chat_builders import NOON, SECRET, board, card, delivery, line, person
 from tests.alert.chat_servers import TOKEN, Answer, SlackServer, TeamsServer, serving, slack_error
 
 HOOK_SECRET = "sig-secret-of-the-hook"
@@ -148,6 +149,23 @@ async def test_a_line_to_the_channel_arrives(chat: Chat) -> None:
     assert "Nobody is on call" in chat.shown()
 
 
+async def test_a_board_arrives_with_its_lines_and_is_brought_up_to_date(chat: Chat) -> None:
+    ref = await chat.destination.post(board(), "d1")
+    for said in ("Held back: 2, oldest 14 min", "Bo (@bo)", "Did you get my parcel?", "A person"):
+        assert said in chat.shown()
+    over = replace(board(), content=ended(board().content, "Held back: every message was judged"))
+    await chat.destination.update(ref, over)
+    assert "every message was judged" in chat.shown()
+    if chat.destination.updates_in_place:
+        assert chat.count() == 1
+        assert "Did you get my parcel?" not in chat.shown()
+
+
+async def test_a_page_for_a_board_reaches_the_person(chat: Chat) -> None:
+    await chat.destination.page(person("U0MIA1"), board(), None, "d1")
+    assert "Held back: 2, oldest 14 min" in chat.shown()
+
+
 HOSTILE = (
     "<!channel> <@U0MIA1> <https://evil.example|Bank> [Bank](https://evil.example) <at>Mia</at> *b*"
 )
@@ -158,11 +176,16 @@ async def test_hostile_text_arrives_as_text(chat: Chat) -> None:
     ref = await chat.destination.post(hostile, "d1")
     await chat.destination.thread(ref, line(HOSTILE), hostile, "d2")
     await chat.destination.tell(HOSTILE, "d3")
+    lines = (BoardLine(HOSTILE, HOSTILE, (BoardAct("release", "A person", HOSTILE),)),)
+    await chat.destination.post(
+        board(headline=HOSTILE, sections=(Section(HOSTILE, lines),), note=HOSTILE), "d4"
+    )
     if chat.destination.kind == "memory":
         return
+    shown = chat.shown().replace(json.dumps(f"b-1|{HOSTILE}", ensure_ascii=False), "")
     for markup in ("<!channel>", "<@U0MIA1>", "<at>"):
-        assert markup not in chat.shown()
-    assert chat.count() == 3
+        assert markup not in shown
+    assert chat.count() == 4
 
 
 @pytest.mark.parametrize(
@@ -206,6 +229,20 @@ async def test_a_server_that_is_gone_is_unavailable() -> None:
         assert failed.value.reason is DeliveryReason.unavailable
         assert HOOK_SECRET not in str(failed.value)
         await destination.close()
+
+
+@pytest.mark.parametrize(
+    "words", [None, "Ä" * 5_000, "👩‍👩‍👧‍👦" * 700], ids=["none", "long", "wide"]
+)
+async def test_the_largest_board_stays_within_the_chats_limits(
+    http_chat: Chat, words: str | None
+) -> None:
+    acts = tuple(BoardAct("release", "A person" * 30, "x:1:" + "7" * 300) for _ in range(2))
+    line = BoardLine("x" * 4_000, words, acts, "https://air.example/" + "p" * 900)
+    made = board().content
+    most = Content(made.headline, made.zone, (Section("t" * 4_000, (line,) * 200),) * 3, acts)
+    await http_chat.destination.post(replace(board(), content=most), "d1")
+    assert http_chat.count() == 1
 
 
 # Slack's own.

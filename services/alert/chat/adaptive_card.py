@@ -31,19 +31,23 @@ URL_LIMIT = 2_000
 CHECKLIST_STEPS, STEP_LIMIT = 20, 200
 
 
-def _run(text: str, **look: Any) -> Element:
+def text_run(text: str, **look: Any) -> Element:
+    """Text that is shown as it is."""
     return {"type": "TextRun", "text": disarm(text) or "—", **look}
 
 
-def _rich(*runs: Element, **look: Any) -> Element:
+def rich(*runs: Element, **look: Any) -> Element:
+    """A paragraph of runs."""
     return {"type": "RichTextBlock", "inlines": list(runs), **look}
 
 
-def _row(text: str, **look: Any) -> Element:
-    return _rich(_run(clip(text, LINE_LIMIT), **look), spacing="Small")
+def row(text: str, **look: Any) -> Element:
+    """A line, shown as it is."""
+    return rich(text_run(clip(text, LINE_LIMIT), **look), spacing="Small")
 
 
-def _open_url(title: str, url: str | None, **look: Any) -> list[Element]:
+def open_url(title: str, url: str | None, **look: Any) -> list[Element]:
+    """A button that opens the address; none where it is no plain web address."""
     address = web_address(url)
     if address is None or len(address) > URL_LIMIT:
         return []
@@ -52,14 +56,14 @@ def _open_url(title: str, url: str | None, **look: Any) -> list[Element]:
 
 def _words(card: Card, limit: int) -> Element:
     if card.words is None:
-        shown = _rich(_run(card_words.hidden(card), italic=True))
+        shown = rich(text_run(card_words.hidden(card), italic=True))
     else:
         said = clip(clean(card.words, lines=True), limit) or "(no text)"
         # A run keeps no line breaks everywhere: one block a line.
         return {
             "type": "Container",
             "style": "emphasis",
-            "items": [_rich(_run(line)) for line in said.split("\n")[:40] if line],
+            "items": [rich(text_run(line)) for line in said.split("\n")[:40] if line],
         }
     return {"type": "Container", "style": "emphasis", "items": [shown]}
 
@@ -69,15 +73,16 @@ def _actions(card: Card, links: Links) -> list[Element]:
     for act in card.acts:
         url = links.episode(card.episode_id, act=act)
         look = {"style": "positive"} if not actions else {}
-        actions += _open_url(card_words.ACT_LABELS[act], url, **look)
-    return actions + _open_url(f"Open on {_short(card_words.platform(card))}", card.permalink)
+        actions += open_url(card_words.ACT_LABELS[act], url, **look)
+    return actions + open_url(f"Open on {_short(card_words.platform(card))}", card.permalink)
 
 
 def _short(text: str) -> str:
     return clip(disarm(text), 40)
 
 
-def _card(body: list[Element], actions: list[Element], fallback: str) -> Element:
+def content_of(body: list[Element], actions: list[Element], fallback: str) -> Element:
+    """The card itself."""
     card: Element = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -91,7 +96,8 @@ def _card(body: list[Element], actions: list[Element], fallback: str) -> Element
     return card
 
 
-def _message(summary: str, card: Element) -> Message:
+def message_of(summary: str, card: Element) -> Message:
+    """The card as a message, with what a notification reads."""
     return {
         "type": "message",
         # Without it a notification reads just "Card".
@@ -106,7 +112,8 @@ def _message(summary: str, card: Element) -> Message:
     }
 
 
-def _summary(line: str) -> str:
+def summary_of(line: str) -> str:
+    """What a phone's notification shows."""
     return clip(disarm(clean(line)), SUMMARY_LIMIT) or "New conversation"
 
 
@@ -128,68 +135,70 @@ def card_message(card: Card, links: Links, now: datetime) -> Message:
 def _card_message(card: Card, links: Links, now: datetime, words_limit: int) -> Message:
     facts = [card_words.holder(card), card_words.due(card), card_words.where_to_answer(card)]
     checklist = [
-        _row(clip(f"☐ {one_line(step)}", STEP_LIMIT)) for step in card.checklist[:CHECKLIST_STEPS]
+        row(clip(f"☐ {one_line(step)}", STEP_LIMIT)) for step in card.checklist[:CHECKLIST_STEPS]
     ]
     body = [
-        _rich(
-            _run(clip(card_words.title(card), LINE_LIMIT), weight="Bolder", size="Medium"),
+        rich(
+            text_run(clip(card_words.title(card), LINE_LIMIT), weight="Bolder", size="Medium"),
         ),
-        *(_row(fact) for fact in facts if fact),
+        *(row(fact) for fact in facts if fact),
         _words(card, words_limit),
-        _row(f"Why: {one_line(card.why)}", isSubtle=True),
+        row(f"Why: {one_line(card.why)}", isSubtle=True),
         *checklist,
-        *([_row(f"⏳ {card_words.STALE}", color="Warning")] if card.stale else []),
-        _row(f"As of {clock_time(now, card.zone)}. This card is not updated.", isSubtle=True),
+        *([row(f"⏳ {card_words.STALE}", color="Warning")] if card.stale else []),
+        row(f"As of {clock_time(now, card.zone)}. This card is not updated.", isSubtle=True),
     ]
-    summary = _summary(card.headline)
-    return _message(summary, _card(body, _actions(card, links), summary))
+    summary = summary_of(card.headline)
+    return message_of(summary, content_of(body, _actions(card, links), summary))
 
 
 def follow_up_message(card: Card, now: datetime) -> Message:
     """What became of a card that cannot be updated: claimed, released, answered, closed."""
     said = card_words.holder(card) if card.state.live else card_words.ended(card)
-    summary = _summary(f"{said} · {card_words.title(card)}")
+    summary = summary_of(f"{said} · {card_words.title(card)}")
     body = [
-        _rich(_run(clip(said, LINE_LIMIT), weight="Bolder")),
-        _row(card_words.title(card)),
-        _row(f"As of {clock_time(now, card.zone)}", isSubtle=True),
+        rich(text_run(clip(said, LINE_LIMIT), weight="Bolder")),
+        row(card_words.title(card)),
+        row(f"As of {clock_time(now, card.zone)}", isSubtle=True),
     ]
     title = f"Open on {_short(card_words.platform(card))}"
-    return _message(summary, _card(body, _open_url(title, card.permalink), summary))
+    return message_of(summary, content_of(body, open_url(title, card.permalink), summary))
 
 
 def line_message(line: CardLine, card: Card, links: Links) -> Message:
     """A later message of the same person; Workflows cannot post beneath the card."""
     heading = card_words.wrote_again(line, card)
     said = f": {clean(line.words)}" if line.words is not None else ""
-    summary = _summary(f"{heading}{said}")
+    summary = summary_of(f"{heading}{said}")
     shown = card_words.hidden(card)
     if line.words is not None:
         shown = clip(clean(line.words), 1_000) or "(no text)"
-    body = [_row(heading, weight="Bolder"), _rich(_run(shown))]
-    return _message(summary, _card(body, _actions(card, links), summary))
+    body = [row(heading, weight="Bolder"), rich(text_run(shown))]
+    return message_of(summary, content_of(body, _actions(card, links), summary))
 
 
 def page_message(person: PersonRef, card: Card, links: Links) -> Message:
     """A mention of the person on call. The mark-up of the mention is ours, the name the team's own."""
-    name = clip(one_line(person.name).translate(_NO_MARKUP), 60) or person.id
-    summary = _summary(card.headline)
-    mention = f"<at>{name}</at>"
-    body: list[Element] = [
-        {"type": "TextBlock", "text": f"{mention}, you are on call", "wrap": True},
-        _row(clean(card.headline), weight="Bolder"),
-    ]
+    summary = summary_of(card.headline)
+    body: list[Element] = [row(clean(card.headline), weight="Bolder")]
     if due := card_words.due(card):
-        body.append(_row(due))
-    content = _card(body, _actions(card, links), summary)
-    if person.chat_id is None:
-        body[0]["text"] = f"{name}, you are on call"
-    else:
+        body.append(row(due))
+    content = content_of(body, _actions(card, links), summary)
+    mention_of(person, content, "you are on call")
+    return message_of(summary, content)
+
+
+def mention_of(person: PersonRef, content: Element, says: str) -> None:
+    """Put a mention of the person before the card's body."""
+    name = clip(one_line(person.name).translate(_NO_MARKUP), 60) or person.id
+    mention = f"<at>{name}</at>"
+    shown = name if person.chat_id is None else mention
+    content["body"].insert(0, {"type": "TextBlock", "text": f"{shown}, {says}", "wrap": True})
+    if person.chat_id is not None:
         mentioned = {"id": person.chat_id, "name": name}
         content["msteams"]["entities"] = [
             {"type": "mention", "text": mention, "mentioned": mentioned}
         ]
-    return _message(summary, content)
 
 
 _NO_MARKUP = dict.fromkeys(map(ord, "<>[]()*_`~#\\"))
@@ -197,5 +206,5 @@ _NO_MARKUP = dict.fromkeys(map(ord, "<>[]()*_`~#\\"))
 
 def told_message(text: str) -> Message:
     """A plain line to the channel."""
-    summary = _summary(text)
-    return _message(summary, _card([_rich(_run(clip(clean(text), 1_000)))], [], summary))
+    summary = summary_of(text)
+    return message_of(summary, content_of([rich(text_run(clip(clean(text), 1_000)))], [], summary))

@@ -51,7 +51,7 @@ class DeliveryPipeline:
     """Delivers one destination's rows.
 
     Invariants: nothing is recorded as sent that the destination did not confirm or that was not found
-    there; nothing starts after `still_due` said no; deliveries of one episode go in order, others side
+    there; nothing starts after `still_due` said no; deliveries of one subject go in order, others side
     by side; a row that fails goes back to the outbox with a time, so nothing is kept in memory only.
     """
 
@@ -138,11 +138,11 @@ class DeliveryPipeline:
         """Take what is due, deliver it, record it. How many rows were taken."""
         limit = 1 if self._breaker.trying else self._concurrency
         taken = await self._outbox.take(limit, self.destination.id)
-        by_episode: dict[str, list[Delivery]] = {}
+        by_subject: dict[str, list[Delivery]] = {}
         for delivery in taken:
-            by_episode.setdefault(delivery.episode_id, []).append(delivery)
+            by_subject.setdefault(delivery.subject, []).append(delivery)
         results = await asyncio.gather(
-            *(self._in_order(group) for group in by_episode.values()), return_exceptions=True
+            *(self._in_order(group) for group in by_subject.values()), return_exceptions=True
         )
         for result in results:
             if isinstance(result, BaseException):
@@ -232,15 +232,16 @@ class DeliveryPipeline:
 
     async def _hand_over(self, delivery: Delivery) -> MessageRef:
         to, card, posted = self.destination, delivery.card, delivery.card_ref
+        shown = delivery.shown
         match delivery.purpose:
             case Purpose.told if delivery.text is not None:
                 return await to.tell(delivery.text, delivery.id)
-            case Purpose.card if card and posted:
-                return await to.update(posted, card)
-            case Purpose.card if card:
-                return await to.post(card, delivery.id)
-            case Purpose.page if card and delivery.person:
-                return await to.page(delivery.person, card, posted, delivery.id)
+            case Purpose.card if shown and posted:
+                return await to.update(posted, shown)
+            case Purpose.card if shown:
+                return await to.post(shown, delivery.id)
+            case Purpose.page if shown and delivery.person:
+                return await to.page(delivery.person, shown, posted, delivery.id)
             case Purpose.thread if card and delivery.line and posted:
                 return await to.thread(posted, delivery.line, card, delivery.id)
             case Purpose.thread if card and delivery.line:

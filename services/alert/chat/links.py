@@ -3,6 +3,7 @@
 Kinds of token, each with a salt of its own so that one never passes for another:
 
 - **episode**: in a channel's card. Carries the episode and what the button said; no person.
+- **board**: the same for a board, with what the button was about.
 - **episode with a person**: in a direct message that only that person received; identifies them.
 - **sign-in**: sent to a person on request; ends after 15 minutes and works once.
 - **session** and **form**: what the cookie and the hidden field hold.
@@ -55,6 +56,16 @@ class EpisodeLink:
 
 
 @dataclass(frozen=True, slots=True)
+class BoardLink:
+    """What a board's link says."""
+
+    board_id: str
+    act: str | None
+    target: str
+    person_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SignIn:
     """What a sign-in link says."""
 
@@ -102,6 +113,21 @@ class Links:
             claims = self._read("episode", token, PERSONAL_LINK_AGE)
         act = claims.get("a")
         return EpisodeLink(claims["e"], CardAct(act) if act else None, claims.get("p"))
+
+    def board(
+        self, board_id: str, person_id: str | None = None, act: str | None = None, target: str = ""
+    ) -> str:
+        """The address of a board's page; with a person only for what that person alone receives."""
+        claims = {"b": board_id, "p": person_id, "a": act, "t": target or None}
+        token = self._sign("board", {name: one for name, one in claims.items() if one is not None})
+        return f"{self.public_url}/b/{token}"
+
+    def read_board(self, token: str) -> BoardLink:
+        """What the token of a board's page says."""
+        claims = self._read("board", token, CARD_LINK_AGE)
+        if "p" in claims:
+            claims = self._read("board", token, PERSONAL_LINK_AGE)
+        return BoardLink(claims["b"], claims.get("a"), claims.get("t", ""), claims.get("p"))
 
     def sign_in(self, person_id: str, then: str = "/") -> str:
         """The address of a personal sign-in page."""

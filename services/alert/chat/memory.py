@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
+from services.alert.domain.boards.board import Board
 from services.alert.domain.card import Card, CardLine
-from services.alert.ports import Delivery, DeliveryReason, MessageRef, PersonRef, Purpose
+from services.alert.ports import Delivery, DeliveryReason, MessageRef, PersonRef, Purpose, Shown
 from services.runtime.errors import Permanent
 
 
@@ -22,6 +23,13 @@ class MemoryMessage:
     person: PersonRef | None = None
     text: str | None = None
     beneath: str | None = None
+    board: Board | None = None
+
+    def showing(self, shown: Shown) -> MemoryMessage:
+        """With this card or board in it."""
+        if isinstance(shown, Board):
+            return replace(self, board=shown)
+        return replace(self, card=shown)
 
 
 class MemoryDestination:
@@ -53,19 +61,19 @@ class MemoryDestination:
         """Somebody deletes a message."""
         self.messages = [one for one in self.messages if one.ref.id != ref.id]
 
-    async def post(self, card: Card, delivery_id: str) -> MessageRef:
-        """Post the card."""
-        return self._add(MemoryMessage(self._next(), delivery_id, Purpose.card, card=card))
+    async def post(self, card: Shown, delivery_id: str) -> MessageRef:
+        """Post the card or the board."""
+        return self._add(MemoryMessage(self._next(), delivery_id, Purpose.card).showing(card))
 
-    async def update(self, ref: MessageRef, card: Card) -> MessageRef:
-        """Bring a posted card up to date; repost it where it is gone."""
+    async def update(self, ref: MessageRef, card: Shown) -> MessageRef:
+        """Bring what is posted up to date; repost it where it is gone."""
         self._fail()
         for index, message in enumerate(self.messages):
             if message.ref.id == ref.id:
-                self.messages[index] = replace(message, card=card)
+                self.messages[index] = message.showing(card)
                 self._lose_answer()
                 return ref
-        return await self.post(card, f"{card.episode_id}:repost")
+        return await self.post(card, f"{ref.id}:repost")
 
     async def thread(
         self, ref: MessageRef, line: CardLine, card: Card, delivery_id: str
@@ -77,13 +85,13 @@ class MemoryDestination:
         return self._add(message)
 
     async def page(
-        self, person: PersonRef, card: Card, ref: MessageRef | None, delivery_id: str
+        self, person: PersonRef, card: Shown, ref: MessageRef | None, delivery_id: str
     ) -> MessageRef:
         """Wake this person."""
         if person.chat_id is None:
             raise Permanent(DeliveryReason.not_found, f"{person.id} has no chat id")
-        message = MemoryMessage(self._next(), delivery_id, Purpose.page, card=card, person=person)
-        return self._add(message)
+        message = MemoryMessage(self._next(), delivery_id, Purpose.page, person=person)
+        return self._add(message.showing(card))
 
     async def tell(self, text: str, delivery_id: str) -> MessageRef:
         """Post a plain line."""

@@ -6,11 +6,12 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.alert.chat import slack_blocks
+from services.alert.chat import slack_blocks, slack_boards
 from services.alert.chat.links import Links
 from services.alert.chat.slack_client import SlackClient, SlackRefusal
+from services.alert.domain.boards.board import Board
 from services.alert.domain.card import Card, CardLine
-from services.alert.ports import Delivery, DeliveryReason, MessageRef, PersonRef, Purpose
+from services.alert.ports import Delivery, DeliveryReason, MessageRef, PersonRef, Purpose, Shown
 from services.runtime.errors import Permanent, Transient
 from services.runtime.logs import get_logger
 
@@ -45,28 +46,29 @@ class SlackDestination:
         self._links = links
         self._direct: dict[str, str] = {}
 
-    async def post(self, card: Card, delivery_id: str) -> MessageRef:
-        """Post the card."""
-        blocks = slack_blocks.card_blocks(card)
-        text = slack_blocks.card_text(card)
+    async def post(self, card: Shown, delivery_id: str) -> MessageRef:
+        """Post the card or the board."""
+        text, blocks = _drawn(card)
         ref = await self._send(self.channel, text, blocks, delivery_id)
         return MessageRef(ref.channel, ref.id, await self._permalink(ref))
 
-    async def update(self, ref: MessageRef, card: Card) -> MessageRef:
-        """Bring the posted card up to date; where somebody deleted it, post it anew."""
+    async def update(self, ref: MessageRef, card: Shown) -> MessageRef:
+        """Bring what is posted up to date; where somebody deleted it, post it anew."""
+        text, blocks = _drawn(card)
         try:
             await self._client.call(
                 "chat.update",
                 channel=ref.channel,
                 ts=ref.id,
-                text=slack_blocks.card_text(card),
-                blocks=slack_blocks.card_blocks(card),
+                text=text,
+                blocks=blocks,
             )
         except SlackRefusal as refusal:
             if refusal.code not in _GONE:
                 raise
-            log.info("card_gone_reposted", destination=self.id, episode_id=card.episode_id)
-            return await self.post(card, f"{card.episode_id}:repost:{ref.id}")
+            about = card.id if isinstance(card, Board) else card.episode_id
+            log.info("card_gone_reposted", destination=self.id, about=about)
+            return await self.post(card, f"{about}:repost:{ref.id}")
         return ref
 
     async def thread(
@@ -78,11 +80,12 @@ class SlackDestination:
         return await self._send(ref.channel, text, blocks, delivery_id, thread_ts=ref.id)
 
     async def page(
-        self, person: PersonRef, card: Card, ref: MessageRef | None, delivery_id: str
+        self, person: PersonRef, card: Shown, ref: MessageRef | None, delivery_id: str
     ) -> MessageRef:
         """Wake this person by a direct message, or where Slack allows none by a mention in the thread."""
         member = self._member(person)
-        text = slack_blocks.notification_text(card.headline)
+        headline = card.content.headline if isinstance(card, Board) else card.headline
+        text = slack_blocks.notification_text(headline)
         try:
             channel = await self.direct_channel(member)
         except SlackRefusal as refusal:
@@ -91,9 +94,17 @@ class SlackDestination:
             # The mention is ours; the rest is escaped.
             mention = f"<@{member}> {text}"
             return await self._send(ref.channel, mention, None, delivery_id, thread_ts=ref.id)
-        personal = self._links.episode(card.episode_id, person.id) if self._links else None
-        blocks = slack_blocks.page_blocks(card, ref.url if ref else None, personal)
+        blocks = self._page_blocks(person, card, ref.url if ref else None)
         return await self._send(channel, text, blocks, delivery_id)
+
+    def _page_blocks(
+        self, person: PersonRef, card: Shown, posted_at: str | None
+    ) -> list[slack_blocks.Block]:
+        if isinstance(card, Board):
+            personal = self._links.board(card.id, person.id) if self._links else None
+            return slack_boards.page_blocks(card, posted_at, personal)
+        personal = self._links.episode(card.episode_id, person.id) if self._links else None
+        return slack_blocks.page_blocks(card, posted_at, personal)
 
     async def tell(self, text: str, delivery_id: str) -> MessageRef:
         """Post a plain line."""
@@ -205,6 +216,12 @@ class SlackDestination:
                 DeliveryReason.not_found, f"{person.id} has no Slack member id in presence.yaml"
             )
         return person.chat_id
+
+
+def _drawn(card: Shown) -> tuple[str, list[slack_blocks.Block]]:
+    if isinstance(card, Board):
+        return slack_boards.board_text(card), slack_boards.board_blocks(card)
+    return slack_blocks.card_text(card), slack_blocks.card_blocks(card)
 
 
 def _oldest(first_tried_at: datetime | None) -> str | None:

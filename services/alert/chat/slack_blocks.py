@@ -58,7 +58,8 @@ def section(text: str) -> Block:
     return {"type": "section", "text": plain(text, SECTION_LIMIT)}
 
 
-def _context(*texts: str) -> Block:
+def context(*texts: str) -> Block:
+    """Small print, shown as it is."""
     return {"type": "context", "elements": [plain(text, CONTEXT_LIMIT) for text in texts[:10]]}
 
 
@@ -106,12 +107,12 @@ def _checklist(card: Card) -> list[Block]:
 def _open_card(card: Card) -> list[Block]:
     facts = [card_words.holder(card), card_words.due(card), card_words.where_to_answer(card)]
     said = section(card_words.hidden(card)) if card.words is None else quote(card.words)
-    stale = [_context(f"⏳ {card_words.STALE}")] if card.stale else []
+    stale = [context(f"⏳ {card_words.STALE}")] if card.stale else []
     return [
         {"type": "header", "text": plain(card_words.title(card), HEADER_LIMIT)},
-        _context(" · ".join(fact for fact in facts if fact)),
+        context(" · ".join(fact for fact in facts if fact)),
         said,
-        _context(f"Why: {one_line(card.why)}"),
+        context(f"Why: {one_line(card.why)}"),
         *_checklist(card),
         *stale,
         *_actions(card),
@@ -119,7 +120,7 @@ def _open_card(card: Card) -> list[Block]:
 
 
 def _ended_card(card: Card) -> list[Block]:
-    line = _context(f"✓ {card_words.ended(card)}", card_words.title(card))
+    line = context(f"✓ {card_words.ended(card)}", card_words.title(card))
     address = web_address(card.permalink)
     if address is not None and len(address) < URL_LIMIT:
         escaped = address.replace("&", "&amp;")
@@ -143,7 +144,7 @@ def card_text(card: Card) -> str:
 def line_blocks(line: CardLine, card: Card) -> list[Block]:
     """A later message, beneath the card."""
     said = quote(line.words) if line.words is not None else section(card_words.hidden(card))
-    return [_context(card_words.wrote_again(line, card)), said]
+    return [context(card_words.wrote_again(line, card)), said]
 
 
 def line_text(line: CardLine, card: Card) -> str:
@@ -162,6 +163,6 @@ def page_blocks(card: Card, card_url: str | None, personal_url: str | None) -> l
     actions = [{"type": "actions", "elements": buttons}] if buttons else []
     return [
         section(clean(card.headline)),
-        _context(" · ".join(fact for fact in facts if fact)),
+        context(" · ".join(fact for fact in facts if fact)),
         *actions,
     ]

@@ -12,13 +12,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from services.alert.chat import slack_modals
+from services.alert.chat import slack_boards, slack_modals
 from services.alert.chat.acts import said
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_blocks import ACTION_PREFIX
 from services.alert.chat.slack_modals import Submission
 from services.alert.domain.card import CardAct
-from services.alert.ports import Actor, ActResult, Episodes
+from services.alert.ports import Actor, ActResult, Boards, Episodes
 from services.contracts.configuration import Configuration, Person, Role
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient
@@ -47,6 +47,7 @@ class SlackInteractions:
         configuration: Callable[[], Configuration],
         destinations: Sequence[SlackDestination],
         clock: Clock,
+        boards: Boards | None = None,
     ) -> None:
         if not destinations:
             raise ValueError("Slack interactions need a Slack destination to answer through")
@@ -54,6 +55,7 @@ class SlackInteractions:
         self._configuration = configuration
         self._destinations = destinations
         self._clock = clock
+        self._boards = boards
         self._seen: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._under_way: set[asyncio.Task[Answer]] = set()
 
@@ -91,6 +93,8 @@ class SlackInteractions:
         channel = str(payload.get("container", {}).get("channel_id") or payload["channel"]["id"])
         for action in payload["actions"]:
             name = str(action["action_id"]).removeprefix(ACTION_PREFIX)
+            if await self._pressed_on_a_board(action, member, channel):
+                continue
             if name not in CardAct.__members__:
                 continue  # a link button: Slack tells us, the browser has opened it
             if self._again(member, name, str(action["value"]), str(action.get("action_ts", ""))):
@@ -106,6 +110,22 @@ class SlackInteractions:
             else:
                 await self._ask(act, episode_id, channel, member, str(payload["trigger_id"]))
         return None
+
+    async def _pressed_on_a_board(self, action: dict[str, Any], member: str, channel: str) -> bool:
+        """Whether it was a board's button; then the press is dealt with."""
+        name, value = str(action["action_id"]), str(action.get("value", ""))
+        press = slack_boards.read_press(name, value)
+        if press is None or self._boards is None:
+            return press is not None
+        if self._again(member, name, value, str(action.get("action_ts", ""))):
+            return True
+        person = await self._known(member, channel)
+        if person is not None:
+            act, board_id, target = press
+            done = await self._boards.press(board_id, act, target, Actor(person.id, "slack"))
+            if done.says or done.result is not ActResult.done:
+                await self._whisper(channel, member, done.says or said(done.result, None))
+        return True
 
     async def _ask(
         self, act: CardAct, episode_id: str, channel: str, member: str, trigger_id: str

@@ -7,11 +7,12 @@ import asyncio
 import aiohttp
 from pydantic import SecretStr
 
-from services.alert.chat import adaptive_card
+from services.alert.chat import adaptive_boards, adaptive_card
 from services.alert.chat.links import Links
 from services.alert.chat.slack_client import retry_after
+from services.alert.domain.boards.board import Board
 from services.alert.domain.card import Card, CardLine
-from services.alert.ports import Delivery, DeliveryReason, MessageRef, PersonRef
+from services.alert.ports import Delivery, DeliveryReason, MessageRef, PersonRef, Shown
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient
 
@@ -46,18 +47,25 @@ class TeamsWorkflowDestination:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, card: Card, delivery_id: str) -> MessageRef:
-        """Post the card, or only how it ended where nobody waits any more."""
+    async def post(self, card: Shown, delivery_id: str) -> MessageRef:
+        """Post the card or board, or only how it ended where nobody waits any more."""
         now = self._clock.now()
-        if card.state.live:
+        if isinstance(card, Board):
+            await self._send(adaptive_boards.board_message(card, self._links, now))
+        elif card.state.live:
             await self._send(adaptive_card.card_message(card, self._links, now))
         else:
             await self._send(adaptive_card.follow_up_message(card, now))
         return MessageRef(self.id, _said(card))
 
-    async def update(self, ref: MessageRef, card: Card) -> MessageRef:
-        """Say what became of the card, where that is news."""
-        if ref.id != _said(card):
+    async def update(self, ref: MessageRef, card: Shown) -> MessageRef:
+        """Say what became of the card, where that is news; of a board, that it is over."""
+        if ref.id == _said(card):
+            return ref
+        if isinstance(card, Board):
+            now = self._clock.now()
+            await self._send(adaptive_boards.board_message(card, self._links, now))
+        else:
             await self._send(adaptive_card.follow_up_message(card, self._clock.now()))
         return MessageRef(self.id, _said(card))
 
@@ -69,14 +77,17 @@ class TeamsWorkflowDestination:
         return MessageRef(self.id, "")
 
     async def page(
-        self, person: PersonRef, card: Card, ref: MessageRef | None, delivery_id: str
+        self, person: PersonRef, card: Shown, ref: MessageRef | None, delivery_id: str
     ) -> MessageRef:
         """Mention the person in the channel."""
         if person.chat_id is None:
             raise Permanent(
                 DeliveryReason.not_found, f"{person.id} has no teams name in presence.yaml"
             )
-        await self._send(adaptive_card.page_message(person, card, self._links))
+        if isinstance(card, Board):
+            await self._send(adaptive_boards.page_message(person, card, self._links))
+        else:
+            await self._send(adaptive_card.page_message(person, card, self._links))
         return MessageRef(self.id, "")
 
     async def tell(self, text: str, delivery_id: str) -> MessageRef:
@@ -119,7 +130,9 @@ class TeamsWorkflowDestination:
             raise Transient(DeliveryReason.unavailable, f"Teams: {kind}") from None
 
 
-def _said(card: Card) -> str:
+def _said(card: Shown) -> str:
+    if isinstance(card, Board):
+        return "over" if card.content.over else "live"
     return f"{card.state.value}:{card.claimed_by or ''}"[:200]
 
 

@@ -16,12 +16,13 @@ from pydantic import SecretStr
 from services.alert.chat.links import LinkError, Links
 from services.alert.chat.slack_interactions import SlackInteractions
 from services.alert.console import rows
+from services.alert.console.board_pages import BoardPages
 from services.alert.console.drawing import SECURITY_HEADERS, STATIC_FILES, Pages, static_file
 from services.alert.console.links_pages import EpisodePages
 from services.alert.console.sign_in import SendSignIn, SignIns
 from services.alert.console.slack_requests import slack_router
 from services.alert.console.visitors import Visitors
-from services.alert.ports import Episodes
+from services.alert.ports import Boards, Episodes
 from services.contracts.configuration import Configuration, Person
 from services.runtime.clock import Clock, SystemClock
 
@@ -39,6 +40,7 @@ def create_app(
     send_sign_in: SendSignIn | None = None,
     api_token: SecretStr | None = None,
     clock: Clock | None = None,
+    boards: Boards | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -67,6 +69,9 @@ def create_app(
     app.include_router(_sign_in_router(visitors, sign_ins, pages))
     episode_pages = EpisodePages(episodes, person_of, links, visitors, sign_ins, pages)
     app.include_router(episode_pages.router())
+    if boards is not None:
+        board_pages = BoardPages(boards, person_of, links, visitors, sign_ins, pages)
+        app.include_router(board_pages.router())
     app.include_router(_static_router())
     if interactions is not None:
         app.include_router(slack_router(interactions, slack_signing_secrets, clock))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.alert.domain import escalation
+from services.alert.domain.boards.catch_up import Waited
 from services.alert.domain.card import CardState
 from services.alert.domain.lifecycle import Record
 from services.alert.domain.response_time import span_in_words
@@ -25,6 +26,12 @@ class Why(StrEnum):
     quiet_start = "quiet_start"
     too_many_pings = "too_many_pings"
     end_of_chain = "end_of_chain"
+    waited = "waited"
+    """Closed hours or an outage went by: it goes into the catch-up card, which pings once for all."""
+
+
+LATE = timedelta(minutes=5)
+"""A timer that fires so late was not looked at: Presence itself was away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,10 @@ class Surroundings:
     """How often each person was paged of late, for anything."""
     quiet_until: datetime | None = None
     """The account's first days, in which nobody is paged."""
+    timer_due: datetime | None = None
+    """When the timer should have fired; or when it was set, if that was later."""
+    held_closed: bool = False
+    """The timer was put off to the end of closed hours."""
     stale: bool = False
     """The sweep waited as long as it may: what it knows may be old."""
 
@@ -76,6 +87,10 @@ class Firing:
     """None: no timer any more."""
     next_at: datetime | None = None
     reasons: tuple[tuple[int, Why], ...] = ()
+    waited: Waited | None = None
+    """It goes into the catch-up card."""
+    closed: bool = False
+    """The next timer is put off to the end of closed hours."""
 
 
 @dataclass(slots=True)
@@ -83,6 +98,7 @@ class _Steps:
     pages: list[Page] = field(default_factory=list)
     tells: list[Tell] = field(default_factory=list)
     reasons: list[tuple[int, Why]] = field(default_factory=list)
+    waited: Waited | None = None
 
 
 def fire(record: Record, step: int, around: Surroundings) -> Firing:
@@ -112,6 +128,7 @@ def fire(record: Record, step: int, around: Surroundings) -> Firing:
             next_step=step,
             next_at=reopening,
             reasons=tuple(done.reasons),
+            closed=True,
         )
     while not done.pages and not done.tells and step <= len(record.policy.steps):
         # Nobody there: on to the next step at once, and the channel hears why.
@@ -139,6 +156,10 @@ def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> date
         done.reasons.append((step, Why.closed_hours))
         opening = escalation.opens_again(configuration, record.policy, step, around.now)
         return opening if opening is not None and opening > around.now else None
+    done.waited = _waited(record, around)
+    if done.waited is not None and found.people:
+        done.reasons.append((step, Why.waited))
+        return None
     unreachable = []
     for person_id in found.people:
         destination = way_to(configuration, person_id, record.destinations)
@@ -162,12 +183,26 @@ def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> date
     return None
 
 
+def _waited(record: Record, around: Surroundings) -> Waited | None:
+    """Whether this is one of many that waited. A sensitive one always pages by itself."""
+    if record.sensitive:
+        return None
+    if around.held_closed:
+        return Waited.closed
+    late = around.timer_due is not None and around.now - around.timer_due >= LATE
+    return Waited.outage if late and around.now > record.due_at else None
+
+
 def _finish(
     record: Record, step: int, done: _Steps, around: Surroundings, *, released: bool
 ) -> Firing:
     hours = hours_named(around.configuration, record.policy.hours)
     opened = record.folded.opened_at
     due = escalation.next_due(record.policy, hours, opened, step + 1, around.now)
+    put_aside = bool(done.reasons) and done.reasons[-1][1] is Why.waited
+    if put_aside and around.now > record.due_at:
+        # The card pings now; its own window is over, so it pages by itself after another one.
+        due = around.now + record.policy.answer_within
     tells = list(done.tells)
     if any(why is Why.nobody for _, why in done.reasons):
         text = "Nobody could be reached for this step of the escalation: the next one was taken."
@@ -180,6 +215,7 @@ def _finish(
         next_step=step + 1,
         next_at=due,
         reasons=tuple(done.reasons),
+        waited=done.waited if put_aside else None,
     )
 
 

@@ -259,7 +259,9 @@ class PostgresEpisodes:
         ]
         if not waiting:
             return ActResult.already
-        delicate = any(item.sensitive or item.addressed for item in waiting)
+        # To agree with the classifier is no relabel, and asks for no reason.
+        changed = [item for item in waiting if item.final_label is not to]
+        delicate = any(item.sensitive or item.addressed for item in changed)
         if to is Label.spam and delicate and not (reason or "").strip():
             return ActResult.reason_needed
         anchor = _newest(held)

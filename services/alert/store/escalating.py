@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from psycopg.rows import DictRow
+
 from services.alert.domain import escalation
 from services.alert.domain.card import CardState
 from services.alert.domain.firing import Firing, Surroundings, fire
@@ -52,16 +54,16 @@ class Escalating:
             if timer is None or row is None:
                 return False
             record = record_of(row)
-            around = await self._around(connection, record, timer["now"], stale)
+            around = await self._around(connection, record, timer, stale)
             firing = fire(record, timer["step"], around)
             await self._write(connection, record, firing, timer["now"], stale)
         self._metrics.fired(record, firing)
         return True
 
     async def _around(
-        self, connection: Connection, record: Record, now: datetime, stale: bool
+        self, connection: Connection, record: Record, timer: DictRow, stale: bool
     ) -> Surroundings:
-        configuration = self._configuration()
+        configuration, now = self._configuration(), timer["now"]
         people = [person.id for person in configuration.people]
         paged = await all_of(connection, "paged_for", episode=record.id)
         pings = await all_of(
@@ -80,6 +82,8 @@ class Escalating:
             now=now,
             paged={row["person"]: row["at"] for row in paged},
             pings={row["person"]: row["pings"] for row in pings},
+            timer_due=max(timer["due_at"], timer["set_at"]),
+            held_closed=timer["late"],
             quiet_until=seen["first_seen_at"] + quiet if seen and quiet else None,
             stale=stale,
         )
@@ -125,10 +129,12 @@ class Escalating:
                 step=firing.step if tell.of_episode else 0,
             )
         if firing.next_step is not None and firing.next_at is not None:
-            writing.timer(record.id, firing.next_step, firing.next_at)
+            writing.timer(record.id, firing.next_step, firing.next_at, closed=firing.closed)
         else:
             writing.stop(record.id)
         await writing.flush(connection)
+        if firing.waited is not None:
+            await run(connection, "waited_add", episode=record.id, why=firing.waited.value, at=now)
         for page in firing.pages:
             await run(
                 connection,

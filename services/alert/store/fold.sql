@@ -263,11 +263,12 @@ on conflict (id) do update set
     has_card = excluded.has_card
 
 -- name: timers_put
-insert into alert.timers (episode, step, due_at, backfill)
-select episode, step, due_at, backfill
+insert into alert.timers (episode, step, due_at, backfill, late, set_at)
+select episode, step, due_at, backfill, late, alert.now()
 from jsonb_populate_recordset(null::alert.timers, %(timers)s::jsonb)
 on conflict (episode) do update set
-    step = excluded.step, due_at = excluded.due_at, backfill = excluded.backfill, late = false
+    step = excluded.step, due_at = excluded.due_at, backfill = excluded.backfill,
+    late = excluded.late, set_at = excluded.set_at
 
 -- name: timers_drop
 delete from alert.timers where episode = any(%(episodes)s::uuid[])
@@ -279,8 +280,9 @@ where episode = any(%(episodes)s::uuid[]) and purpose = 'page' and state = 'pend
 
 -- name: outbox_put
 -- A card has one row per destination: a change arms it again, and many changes collapse into one.
-insert into alert.outbox (episode, round, step, target, destination, purpose, text, rank, due_at)
-select episode, round, step, target, destination, purpose, text, rank, alert.now()
+insert into alert.outbox
+    (episode, board, round, step, target, destination, purpose, text, rank, due_at)
+select episode, board, round, step, target, destination, purpose, text, rank, alert.now()
 from jsonb_populate_recordset(null::alert.outbox, %(rows)s::jsonb)
 on conflict (episode, round, step, target, destination, purpose) do update set
     wanted = outbox.wanted + 1,

@@ -15,6 +15,7 @@ from services.alert.domain.items import Item
 from services.alert.domain.lifecycle import Record
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Delivery, DeliveryReason, MessageRef, PersonRef, Purpose
+from services.alert.store.boards.keeping import board_of, ref_of
 from services.alert.store.sql import Connection, all_of, one_of, run
 from services.alert.store.standings import card_at, is_shared, messages_of, records_of
 from services.alert.store.writing import Writing
@@ -63,6 +64,9 @@ class PostgresOutbox:
             records = await records_of(connection, ids)
             items = await messages_of(connection, ids)
             (clock,) = await all_of(connection, "now")
+            about = [str(row["board"]) for row in rows if row["board"] is not None]
+            found = await all_of(connection, "boards_by_ids", ids=about) if about else []
+            boards = {str(row["id"]): row for row in found}
             refs = {
                 (str(row["episode"]), row["destination"]): MessageRef(
                     row["channel"], row["message"], row["url"]
@@ -71,7 +75,32 @@ class PostgresOutbox:
             }
         order = {purpose: place for place, purpose in enumerate(("card", "page", "thread", "told"))}
         rows.sort(key=lambda row: (row["rank"], row["due_at"], order[row["purpose"]]))
-        return [self._delivery(row, records, items, refs, clock["now"]) for row in rows]
+        return [
+            self._of_board(row, boards[str(row["board"])])
+            if row["board"] is not None
+            else self._delivery(row, records, items, refs, clock["now"])
+            for row in rows
+        ]
+
+    def _of_board(self, row: DictRow, board: DictRow) -> Delivery:
+        page = row["purpose"] == Purpose.page.value
+        # A copy in another place (its own failed) is never taken for the board's own message.
+        home = row["destination"] == board["destination"]
+        return Delivery(
+            id=str(row["id"]),
+            episode_id="",
+            destination=row["destination"],
+            purpose=Purpose(row["purpose"]),
+            attempt=row["attempt"],
+            ambiguous=row["ambiguous"],
+            first_tried_at=row["first_tried_at"],
+            card_ref=ref_of(board) if home else None,
+            person=_person(self._configuration(), row["target"], row["destination"])
+            if page
+            else None,
+            text=row["text"],
+            board=board_of(board),
+        )
 
     def _delivery(
         self,
@@ -122,6 +151,8 @@ class PostgresOutbox:
         """See ports.Outbox."""
         async with self._pool.connection() as connection, connection.transaction():
             done = await one_of(connection, "outbox_sent", id=delivery.id)
+            if done is not None and delivery.board is not None:
+                await self._board_sent(connection, delivery, ref)
             if done is None or not delivery.episode_id:
                 return
             if delivery.purpose is Purpose.card:
@@ -130,6 +161,23 @@ class PostgresOutbox:
                     self._metrics.card_delivered(first, done["now"])
             elif delivery.purpose is Purpose.page:
                 await self._paged(connection, delivery, done["now"])
+
+    async def _board_sent(
+        self, connection: Connection, delivery: Delivery, ref: MessageRef | None
+    ) -> None:
+        assert delivery.board is not None
+        if delivery.purpose is Purpose.card:
+            await run(
+                connection,
+                "board_stands",
+                board=delivery.board.id,
+                destination=delivery.destination,
+                channel=ref.channel if ref else "",
+                message=ref.id if ref else "",
+                url=ref.url if ref else None,
+            )
+        elif delivery.purpose is Purpose.page:
+            self._metrics.paged(delivery.destination)
 
     async def _card_stands(
         self, connection: Connection, delivery: Delivery, ref: MessageRef | None
@@ -190,6 +238,8 @@ class PostgresOutbox:
         every = [one.id for one in self._configuration().destinations]
         if row["purpose"] == Purpose.page.value:
             every = [one for one in every if self._knows(row["target"], one)]
+        if row["board"] is not None:
+            every = [one for one in every if self._as_private(row["destination"], one)]
         left = next((one for one in every if one not in tried), None)
         (clock,) = await all_of(connection, "now")
         writing = Writing(clock["now"])
@@ -213,7 +263,18 @@ class PostgresOutbox:
         self, writing: Writing, row: DictRow, record: Record | None, destination: str
     ) -> None:
         purpose = Purpose(row["purpose"])
-        if purpose is Purpose.told:
+        if row["board"] is not None:
+            writing.board(
+                str(row["board"]),
+                row["step"],
+                destination,
+                purpose,
+                row["target"],
+                round_=row["round"],
+                rank=row["rank"],
+                text=row["text"],
+            )
+        elif purpose is Purpose.told:
             writing.tell(
                 row["target"],
                 destination,
@@ -228,6 +289,11 @@ class PostgresOutbox:
             hour = int(writing.now.timestamp()) // 3600
             text = f"Engineers: {row['destination']} takes no messages; they come here for now."
             writing.tell(f"down-{row['destination']}", destination, text, number=hour)
+
+    def _as_private(self, was: str, other: str) -> bool:
+        """A board was made for one place: it goes to no other that more people read."""
+        configuration = self._configuration()
+        return is_shared(configuration, was) or not is_shared(configuration, other)
 
     def _knows(self, person_id: str, destination: str) -> bool:
         return _person(self._configuration(), person_id, destination).chat_id is not None

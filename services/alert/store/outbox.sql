@@ -1,7 +1,12 @@
 -- Effects in chat: leased, sent, tried again. The database's clock decides what is due.
 
 -- name: outbox_cancel_pages
--- A page whose episode has an owner or an end wakes nobody.
+-- A page whose episode has an owner or an end, or whose board is over, wakes nobody.
+with gone as (
+    update alert.outbox o set state = 'cancelled', reason = 'no_longer_due'
+    from alert.boards b
+    where b.id = o.board and o.purpose = 'page' and b.over and o.state = 'pending'
+)
 update alert.outbox o set state = 'cancelled', reason = 'no_longer_due'
 from alert.episodes e
 where e.id = o.episode and o.purpose = 'page' and e.state <> 'open' and o.state = 'pending'
@@ -15,7 +20,8 @@ with chosen as (
     where o.state in ('pending', 'leased') and o.due_at <= alert.now()
       and (o.lease_until is null or o.lease_until < alert.now())
       and (%(destination)s::text is null or o.destination = %(destination)s)
-      and (o.purpose <> 'page' or (%(pages)s and e.state = 'open'))
+      -- A board's page does not wait for intake: it tells of no question that may have its answer.
+      and (o.purpose <> 'page' or o.board is not null or (%(pages)s and e.state = 'open'))
       -- A new message goes beneath its card, so the card comes first.
       and (o.purpose <> 'thread' or exists (
             select from alert.cards c
@@ -33,8 +39,11 @@ from chosen where o.id = chosen.id
 returning o.*
 
 -- name: outbox_still_due
-select o.state = 'leased' and (o.purpose <> 'page' or e.state = 'open') as due
-from alert.outbox o left join alert.episodes e on e.id = o.episode
+select o.state = 'leased'
+    and (o.purpose <> 'page' or coalesce(e.state = 'open', not b.over, false)) as due
+from alert.outbox o
+left join alert.episodes e on e.id = o.episode
+left join alert.boards b on b.id = o.board
 where o.id = %(id)s and o.attempt = %(attempt)s
 
 -- name: outbox_sent
@@ -46,7 +55,7 @@ update alert.outbox set
     due_at = case when wanted > taken then alert.now() else due_at end,
     lease_until = null, ambiguous = false, reason = null, sent_at = alert.now()
 where id = %(id)s
-returning episode, purpose, destination, alert.now() as now
+returning episode, board, purpose, destination, alert.now() as now
 
 -- name: outbox_failed
 update alert.outbox set
@@ -57,7 +66,7 @@ update alert.outbox set
     lease_until = null, ambiguous = %(ambiguous)s, reason = %(reason)s,
     attempt = case when %(reason)s = 'rate_limited' then attempt - 1 else attempt end
 where id = %(id)s and attempt = %(attempt)s and state = 'leased'
-returning episode, round, step, target, destination, purpose, text, rank
+returning episode, board, round, step, target, destination, purpose, text, rank
 
 -- name: outbox_tried
 -- Where this very effect was already tried, so that failing over ends.

@@ -15,8 +15,9 @@ FOLD = load_queries("services.alert.store", "fold.sql")
 EPISODES = load_queries("services.alert.store", "episodes.sql")
 OUTBOX = load_queries("services.alert.store", "outbox.sql")
 TIMERS = load_queries("services.alert.store", "timers.sql")
+BOARDS = load_queries("services.alert.store", "boards.sql")
 
-_ALL = {**FOLD, **EPISODES, **OUTBOX, **TIMERS}
+_ALL = {**FOLD, **EPISODES, **OUTBOX, **TIMERS, **BOARDS}
 
 
 async def all_of(connection: Connection, name: str, **values: Any) -> list[DictRow]:

@@ -12,7 +12,7 @@ limit %(limit)s
 select c.id from alert.conversations c where c.id = %(conversation)s for update skip locked
 
 -- name: timer_take
-select t.episode, t.step, t.due_at, t.backfill, alert.now() as now from alert.timers t
+select t.episode, t.step, t.due_at, t.set_at, t.backfill, t.late, alert.now() as now from alert.timers t
 where t.episode = %(episode)s and t.due_at <= alert.now()
 
 -- name: episode_by_id

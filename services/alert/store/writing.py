@@ -85,13 +85,38 @@ class Writing:
         key = (episode, number, step, target, destination, Purpose.told.value)
         self._outbox[key] = _row(key, rank(record) if record else 2, text)
 
-    def timer(self, episode: str, step: int, due_at: datetime, *, backfill: bool = False) -> None:
-        """The episode's one future timer."""
+    def board(
+        self,
+        board: str,
+        number: int,
+        destination: str,
+        purpose: Purpose,
+        target: str,
+        *,
+        round_: int = 0,
+        rank: int = 2,
+        text: str | None = None,
+    ) -> None:
+        """A row of the outbox for a board. Its number stands where an episode has its step."""
+        key = (None, round_, number, target, destination, purpose.value)
+        self._outbox[key] = {**_row(key, rank, text), "board": board}
+
+    def timer(
+        self,
+        episode: str,
+        step: int,
+        due_at: datetime,
+        *,
+        backfill: bool = False,
+        closed: bool = False,
+    ) -> None:
+        """The episode's one future timer. `closed`: put off to the end of closed hours."""
         self._timers[episode] = {
             "episode": episode,
             "step": step,
             "due_at": due_at,
             "backfill": backfill,
+            "late": closed,
         }
 
     def stop(self, episode: str) -> None:

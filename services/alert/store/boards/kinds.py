@@ -1,0 +1,19 @@
+"""Every kind of board: the one place that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from services.alert.store.acts import PostgresEpisodes
+from services.alert.store.boards.catch_up import CatchUp
+from services.alert.store.boards.held_back import HeldBack
+from services.alert.store.boards.keepers import Keeper
+from services.contracts.configuration import Configuration
+from services.runtime.postgres import Pool
+
+
+def open_keepers(
+    pool: Pool, configuration: Callable[[], Configuration], episodes: PostgresEpisodes
+) -> list[Keeper]:
+    """A keeper for each kind."""
+    return [HeldBack(pool, configuration, episodes), CatchUp(configuration, episodes)]
