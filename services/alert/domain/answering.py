@@ -295,4 +295,5 @@ def answered_item(items: Sequence[Item], openers: Iterable[str]) -> Item | None:
     waiting = set(openers)
     standing = [item for item in items if item.deleted_at is None]
     asked = [item for item in standing if item.id in waiting]
-    return (asked or standing or [None])[-1]
+    candidates = asked or standing
+    return candidates[-1] if candidates else None
