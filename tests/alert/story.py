@@ -56,7 +56,7 @@ class Story:
         """The same, to an instant."""
         async with self.pool.connection() as connection:
             await connection.execute(
-                "create or replace function alert.now() returns timestamptz language sql volatile"
+                "create or replace function alert.now() returns timestamptz language sql stable"
                 f" parallel safe as $$ select '{now.isoformat()}'::timestamptz $$"
             )
 

@@ -50,7 +50,7 @@ values (%(id)s, %(item)s, %(from)s, %(to)s, %(by)s, %(at)s, %(anchor)s, %(reason
 
 -- name: figures_open
 select platform, case when shows = 'card' then state else shows end as state, count(*) as episodes,
-       max(extract(epoch from alert.now() - opened_at)) as oldest
+       extract(epoch from alert.now() - min(opened_at)) as oldest
 from alert.episodes where state in ('open', 'claimed') group by 1, 2
 
 -- name: figures_held
