@@ -140,13 +140,16 @@ class Trace:
         return Trace(edit, min(times, default=None))
 
 
-def needs_answer(verdict: Verdict | None, threshold: float) -> bool:
+def needs_answer(verdict: Verdict | None, threshold: float, *, overheard: bool = False) -> bool:
     """Whether an inbound item with this verdict opens an episode.
 
-    Sensitive flags override the label. `threshold` is `classify.needs_answer` of presence.yaml.
+    Sensitive flags override the label. `threshold` is `classify.needs_answer` of presence.yaml. What was
+    only overheard was said to somebody else: it opens one where an impostor said it.
     """
     if verdict is None:
         return False
+    if overheard:
+        return verdict.impersonates is not None
     if verdict.sensitive:
         return True
     return verdict.label is Label.conversation and verdict.needs_answer >= threshold
@@ -176,7 +179,7 @@ def item_from(event: ClassifiedNotification, threshold: float) -> Item:
         mentions=tuple(sorted({m.id for m in said.mentions} - {said.account_id})),
         origin=said.origin,
         may_page=said.may_page,
-        opens=inbound and needs_answer(verdict, threshold),
+        opens=inbound and needs_answer(verdict, threshold, overheard=bool(said.overheard)),
         label=verdict.label if verdict else None,
         urgency=verdict.urgency if verdict else Urgency.normal,
         sensitive=verdict.sensitive if verdict else frozenset(),
