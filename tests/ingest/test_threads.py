@@ -61,9 +61,10 @@ def test_looks_grow_apart_up_to_the_slowest() -> None:
 
 def test_what_is_new_and_what_was_edited_is_told_by_its_version() -> None:
     assert changed({"a": "", "b": "2", "c": ""}, {"a": "", "b": "1"}) == (["c"], ["b"])
-    missing = {"gone for now": "1"}
-    assert remembered({"a": ""}, missing) == {"a": "", "gone for now": "1"}
-    assert len(remembered({str(n): "" for n in range(9_000)}, missing)) == 500
+    seen = {"gone for now": "1", "gone": "1"}
+    kept = remembered({"a": ""}, ["gone for now", "never seen"], seen)
+    assert kept == {"a": "", "gone for now": "1"}
+    assert len(remembered({str(n): "" for n in range(9_000)}, [], seen)) == 500
 
 
 class ThreadedSource(ScriptedSource):

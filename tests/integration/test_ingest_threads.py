@@ -26,6 +26,7 @@ from services.contracts.events import (
 from services.contracts.topics import EPISODES
 from services.ingest import rereading
 from services.ingest.app import IngestSettings
+from services.ingest.sources.mastodon_api import MastodonAccountFeed
 from services.runtime.broker import create_producer
 from services.runtime.producer import Record
 from tests.classify.building import verdict_on
@@ -43,6 +44,7 @@ pytestmark = [
 def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("MASTODON_TOKEN", "air_token")
     monkeypatch.setattr(rereading, "ASK_EVERY", 0.2)
+    monkeypatch.setattr(MastodonAccountFeed, "look_interval", 0.1)
     made = Server(tmp_path)
     made.start()
     yield made

@@ -97,6 +97,9 @@ def changed(versions: Mapping[str, str], seen: Mapping[str, str]) -> tuple[list[
     return new, edited
 
 
-def remembered(versions: Mapping[str, str], missing: Mapping[str, str]) -> dict[str, str]:
+def remembered(
+    versions: Mapping[str, str], missing: Collection[str], seen: Mapping[str, str]
+) -> dict[str, str]:
     """For the next look: what stands there, and what is missing and not known to be gone. Bounded."""
-    return dict(list({**missing, **versions}.items())[-SEEN_KEPT:])
+    kept = {native_id: seen[native_id] for native_id in missing if native_id in seen}
+    return dict(list({**kept, **versions}.items())[-SEEN_KEPT:])

@@ -48,7 +48,7 @@ async def look(read: Read, thread: Thread, roots: Callable[[str, list[str]], Non
             del missing[native_id]
             events.append(Event("delete", native_id, native_id.encode()))
     body = orjson.dumps([event.payload for event in events])
-    return Look(events, remembered(versions, missing), body)
+    return Look(events, remembered(versions, missing, thread.seen), body)
 
 
 async def _statuses(
