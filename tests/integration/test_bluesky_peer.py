@@ -316,7 +316,8 @@ async def test_an_impostor_in_the_thread_of_a_waiting_customer_is_found_and_so_i
         await ears.threads.watch(waiting, timedelta(hours=1))
         _, impostor = await ears.hear(2)
         assert impostor.overheard
-        assert (impostor.kinds, impostor.addressed) == ({Kind.reply}, False)
+        assert impostor.kinds == {Kind.reply}
+        assert not impostor.addressed
         assert impostor.author.id == fake.did
         assert impostor.in_reply_to == question.item_id
         assert impostor.conversation.root == question.conversation.root
