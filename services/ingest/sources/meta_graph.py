@@ -26,6 +26,7 @@ from services.ingest.domain.native import instant
 from services.ingest.domain.outcome import Parsed, Rejected, RejectReason
 from services.ingest.domain.threads import Thread
 from services.ingest.sources import meta_threads
+from services.ingest.sources.gone import GONE, parse_gone
 from services.ingest.sources.meta import account_key, read_entry
 from services.ingest.sources.meta_forms import (
     COMMENT,
@@ -182,8 +183,8 @@ class MetaGraphFeed:
 
     async def parse(self, event: Event, receipt: Receipt) -> Parsed:
         """As the webhook's."""
-        if event.name == meta_threads.GONE:
-            return meta_threads.parse_gone(event.payload, self.account, receipt)
+        if event.name == GONE:
+            return parse_gone(event.payload, self.account, receipt)
         entry = event.payload["entry"][0]
         accounts = {account_key(self.account): self.account}
         found = list(read_entry(self._kind, entry, accounts, receipt))

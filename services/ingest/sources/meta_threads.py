@@ -8,22 +8,15 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from pydantic import Field
 
-from services.contracts.events import Kind
-from services.ingest.domain.accounts import OwnAccount
-from services.ingest.domain.item import Deletion, Item, Receipt
-from services.ingest.domain.native import Native, NativeId, instant
-from services.ingest.domain.outcome import Parsed
+from services.ingest.domain.native import instant
 from services.ingest.domain.threads import Node, Thread, changed, concerning, remembered
+from services.ingest.sources.gone import gone
 from services.ingest.sources.meta_forms import COMMENT, REPLY, comment_change, instagram_change
 from services.ingest.sources.meta_graph_api import GraphApi
 from services.ingest.sources.pulled import Event, Look, PullReason
-from services.ingest.sources.source import read_change
 from services.runtime.errors import Permanent, Transient
 
-GONE = "gone"
-"""A comment that is no longer there: Instagram's webhooks have no word for it."""
 PAGES = 6
 """Of fifty comments, the newest first; older ones under the same post are not looked at."""
 ASKED_FOR = 10
@@ -63,8 +56,7 @@ async def look(api: GraphApi, kind: str, account_id: str, thread: Thread, now: d
     for native_id in missing[:ASKED_FOR]:
         if not await _is_there(api, native_id):
             missing.remove(native_id)
-            gone = {"id": native_id, "root": thread.root}
-            events.append(Event(GONE, gone, orjson.dumps(gone)))
+            events.append(gone(native_id, thread.root))
     body = orjson.dumps([event.payload for event in events])
     return Look(events, remembered(versions, missing, thread.seen), body)
 
@@ -106,22 +98,6 @@ async def _is_there(api: GraphApi, native_id: str) -> bool:
             return False
         raise
     return True
-
-
-class _Gone(Native):
-    id: NativeId
-    root: NativeId | None = Field(None)
-
-
-def parse_gone(payload: Any, account: OwnAccount, receipt: Receipt) -> Parsed:
-    """A comment that is gone. Never raises."""
-
-    def read() -> Item:
-        gone = _Gone.model_validate(payload)
-        kinds = frozenset({Kind.comment})
-        return Deletion(gone.id, None, gone.root, receipt.received_at, kinds).item()
-
-    return read_change(read, account, receipt, GONE)
 
 
 def _event(kind: str, account_id: str, at: datetime, change: dict[str, Any]) -> Event:
