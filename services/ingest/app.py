@@ -12,6 +12,7 @@ from services.contracts.configuration import Configuration
 from services.contracts.configuration import Ingest as IngestConfiguration
 from services.contracts.events import Notice
 from services.contracts.topics import (
+    EPISODES,
     INTAKE_DLQ,
     NOTICES,
     NOTIFICATIONS,
@@ -35,10 +36,12 @@ from services.ingest.store.hours import Hours
 from services.ingest.store.leases import Account, PostgresLeases
 from services.ingest.store.reply_store import PostgresReplyStore
 from services.ingest.store.spool import Spool
+from services.ingest.store.thread_store import PostgresThreadStore
 from services.ingest.store.token_notices import PostgresTokenNotices
 from services.ingest.tenure import replica
 from services.ingest.token_watch import TokenWatch
 from services.ingest.watch import Watch
+from services.ingest.watching import EpisodeHandler
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
 from services.runtime.asgi import App, Router
@@ -58,6 +61,7 @@ log = logs.get_logger(__name__)
 
 FORGET_EVERY = 3600.0
 GROUP = "presence-ingest"
+THREADS_GROUP = "presence-ingest-threads"
 LOOK_FOR_A_RESUME = 3.0
 """Seconds between looks at presence.notices while the line of replies is stopped."""
 
@@ -111,6 +115,7 @@ class Ingest:
             spooling=self._spooling,
             replay_key=key_of(link_secret.get_secret_value().encode()) if link_secret else None,
         )
+        self._threads = PostgresThreadStore(self._pool)
         leases, holder = PostgresLeases(self._pool), replica()
         pulled = build_pulled(configuration, secret, self._clock)
         self._listeners = [
@@ -123,6 +128,8 @@ class Ingest:
                 self._clock,
                 leases=leases,
                 holder=holder,
+                threads=self._threads,
+                slowest=ours.threads.slowest,
             )
             for source in pulled
         ]
@@ -172,6 +179,15 @@ class Ingest:
             consumption=self._consumption,
             clock=self._clock,
         )
+        subscribe_batch(
+            self._broker,
+            EPISODES,
+            EpisodeHandler(self._threads, ours.threads),
+            group=THREADS_GROUP,
+            # Its own: replies that are stopped by a person do not stop the threads.
+            consumption=Consumption(),
+            clock=self._clock,
+        )
         router = Router()
         router.route("/webhooks/", intake)
         router.route("/health/live", self.health.live)
@@ -180,7 +196,15 @@ class Ingest:
         self.app: App = router
         self._topics = TopicsCheck(
             settings,
-            (NOTIFICATIONS, NOTICES, INTAKE_DLQ, REPLIES, topic_named(REPLIES.dlq), OUTCOMES),
+            (
+                NOTIFICATIONS,
+                NOTICES,
+                INTAKE_DLQ,
+                REPLIES,
+                topic_named(REPLIES.dlq),
+                OUTCOMES,
+                EPISODES,
+            ),
             self._clock,
         )
         self.health.add("kafka", self._topics)
@@ -251,6 +275,7 @@ class Ingest:
                     events=self._retention.event_ids, payloads=self._retention.payloads
                 )
                 gone += await self._replies.forget(self._retention.event_ids)
+                gone += await self._threads.forget(self._retention.event_ids)
                 log.info("forgot what is past its retention", rows=gone)
             except Transient as error:
                 log.warning("could not forget; tried again in an hour", says=str(error))

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import httpx
 
-from services.contracts.configuration import Account, Configuration, WebhookAccount
-from services.ingest.sources import mastodon_checks, meta_checks, reach
-from services.ingest.sources.pulled import PulledSource, PullReason
+from services.contracts.configuration import Account, Configuration, WebhookAccount, XAccount
+from services.ingest.sources import mastodon_checks, meta_checks, reach, x_checks
+from services.ingest.sources.pulled import PulledSource, PullReason, ThreadSource
 from services.ingest.sources.registry import Secrets, build_pulled, build_sources
 from services.ingest.sources.source import Source
+from services.ingest.sources.x_threads import XConversations
 from services.ingest.speaking.port import Speaker
 from services.ingest.speaking.registry import BUILDERS, build_speakers
 from services.ingest.speaking.x import XSpeaker
@@ -26,17 +27,19 @@ from services.runtime.errors import Permanent, Transient, WrongConfiguration
 AREA = "sources"
 _SPEAK = "name a token (for email: smtp) under the account's settings (docs/sources.md)"
 _THREADS: Mapping[str, str] = {
-    "x": "Account Activity reads no threads: who answers your customer without naming you stays unseen",
+    "x": "threads are not read: who answers your customer without naming you stays unseen",
     "facebook": "comments under your own posts come by webhook, whomever they name; other pages' do not",
     "instagram": "comments under your own media come by webhook, whomever they name; others' do not",
-    "mastodon": "the API could read a thread again, Presence does not yet: it hears answers that name you",
     "email": "a mail's thread is what reaches this mailbox; nobody answers your customer in it unseen",
-    "youtube": "the newest 500 threads of the channel are read again every 15 minutes, whoever answers there",
-    "bluesky": "replies below your own posts are heard, whomever they name; below other people's only "
-    "those that name or answer you",
-    "webhook": "the system sends what it wants to; nothing can be read there",
+    "webhook": "the system sends what it wants to; no thread can be read there",
+    "rss": "a feed has no threads: nobody answers anybody there",
 }
-"""Whether threads of open episodes are read again, so that an impostor is seen who names nobody."""
+"""Where threads of open episodes are not read again: who answers a customer and names nobody."""
+_THREADS_MEND: Mapping[str, str] = {
+    "x": "with a plan that has recent search: `threads: true` under settings (each post found is counted)",
+    "facebook": "name an access_token under settings: comments are then read again by Graph",
+    "instagram": "name an access_token under settings: comments are then read again by Graph",
+}
 _MENDS: Mapping[PullReason, str] = {
     PullReason.credentials: "make a new token with the scopes of docs/sources.md, put it into {secret}",
     PullReason.wrong_account: "mend `id` in presence.yaml, or take that account's own token",
@@ -104,15 +107,13 @@ def _checks(asked: Asked) -> Iterator[Check]:
     if asked.pulled is not None:
         yield Check(AREA, f"{asked.label}: token", _token(asked.pulled, account))
     if asked.source is not None:
-        if asked.pulled is None:
+        if asked.pulled is None or isinstance(asked.pulled, XConversations):
             yield answered(AREA, f"{asked.label}: secrets", _secrets(account))
         yield Check(AREA, f"{asked.label}: way in", _way_in(asked))
     yield from meta_checks.checks(AREA, asked.label, account, asked.secrets)
     if account.platform in BUILDERS:
         yield Check(AREA, f"{asked.label}: answers", _answers(asked.speaker, account))
-    says = _THREADS.get(account.platform)
-    if says:
-        yield answered(AREA, f"{asked.label}: threads", unknown(says))
+    yield Check(AREA, f"{asked.label}: threads", _threads(asked))
 
 
 def _secrets(account: Account) -> Finding:
@@ -142,6 +143,22 @@ def _token(source: PulledSource, account: Account) -> Callable[[], Awaitable[Fin
         finally:
             await source.close()
         return good("the token is this account's")
+
+    return look
+
+
+def _threads(asked: Asked) -> Callable[[], Awaitable[Finding]]:
+    """Whether threads of open episodes are read again, so that an impostor is seen who names nobody."""
+    account = asked.account
+    source: object = asked.pulled
+
+    async def look() -> Finding:
+        if not isinstance(source, ThreadSource):
+            mend = _THREADS_MEND.get(account.platform, "")
+            return unknown(_THREADS.get(account.platform, "threads are not read"), mend)
+        if isinstance(account, XAccount):
+            return await x_checks.may_search(account, source.account, asked.secrets)
+        return good("threads of open episodes are read again, whomever their answers name")
 
     return look
 

@@ -306,7 +306,7 @@ class Collector:
                 continue
             left.discard(one.event_id)
             self._metrics.notifications.labels(**labels).inc()
-            if one.origin is not Origin.replay:
+            if one.origin is not Origin.replay and not one.overheard:
                 self.arrivals[source, one.account_id] += 1
             received = one.received_at.timestamp()
             self._metrics.last_event.labels(source, one.account_id).set(received)

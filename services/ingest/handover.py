@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -12,8 +13,10 @@ from services.contracts.events import Action, Notification, Origin
 from services.ingest.collector import Collector, Taken
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed
-from services.ingest.sources.pulled import Event, Page, PulledSource
+from services.ingest.domain.threads import Thread
+from services.ingest.sources.pulled import Event, Look, Page, PulledSource
 from services.ingest.store.event_store import EventStore, Feed, Original
+from services.ingest.store.thread_store import Place, ThreadStore
 from services.ingest.tenure import Tenure
 from services.runtime.backoff import Backoff, retry
 from services.runtime.clock import Clock
@@ -70,6 +73,45 @@ class Handover:
             return Taken()
         original = Original(self._source.name, page.body, receipt.received_at)
         return await self._persistently(partial(self._take, parsed, original))
+
+    async def look(self, look: Look) -> int:
+        """What another look at a thread brought; returns how many events were new."""
+        receipt = Receipt(self._clock.now(), reread=True)
+        parsed = [await self._source.parse(event, receipt) for event in look.events]
+        if not parsed:
+            return 0
+        return await self._persistently(partial(self._take_unknown, parsed, look, receipt))
+
+    async def _take_unknown(self, parsed: Sequence[Parsed], look: Look, receipt: Receipt) -> int:
+        """A thread holds what came by itself as well: that is no repetition to count."""
+        ids = [one.event_id for one in parsed if isinstance(one, Notification)]
+        known = await self._store.known(ids)
+        fresh = [
+            one for one in parsed if not isinstance(one, Notification) or one.event_id not in known
+        ]
+        if not fresh:
+            return 0
+        original = Original(self._source.name, look.body, receipt.received_at)
+        return (await self._take(fresh, original)).accepted
+
+    async def looked(
+        self,
+        store: ThreadStore,
+        place: Place,
+        thread: Thread,
+        seen: Mapping[str, str],
+        *,
+        quiet_looks: int,
+        wait: timedelta,
+    ) -> None:
+        """After what a look brought was handed over."""
+
+        async def record() -> None:
+            await store.looked(
+                place, thread, seen, quiet_looks=quiet_looks, wait=wait, fence=self._tenure.fence
+            )
+
+        await self._persistently(record)
 
     async def cursor(self, name: str) -> str | None:
         """How far a feed was read."""

@@ -1,5 +1,7 @@
 """The two lanes of a connection: what happens now, and what was missed. Neither waits for the other.
 
+A third may run beside them (services.ingest.rereading); its end is the connection's, as theirs is.
+
 Invariants
 - The live lane moves no cursor. Only the feeds' lane does, and only after Kafka acknowledged the page; so
   the order in which the two lanes meet an event changes nothing but which of them it is counted under.
@@ -41,6 +43,7 @@ class Lanes:
         heard: Callable[[], None],
         caught_up: Callable[[int], Awaitable[None]],
         left_out: Callable[[str, int], Awaitable[None]],
+        beside: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._source = source
         self._handover = handover
@@ -48,6 +51,7 @@ class Lanes:
         self._heard = heard
         self._caught_up = caught_up
         self._left_out = left_out
+        self._beside = beside
         self._queue: asyncio.Queue[Event | _Ended] = asyncio.Queue(AHEAD)
         self._refetch = asyncio.Event()
         self._filling = True
@@ -69,6 +73,8 @@ class Lanes:
             asyncio.create_task(self._live(), name="live lane"),
             asyncio.create_task(self._feeds(), name="feeds' lane"),
         ]
+        if self._beside is not None:
+            tasks.append(asyncio.create_task(self._third(self._beside), name="threads' lane"))
         lanes = tasks[1:]
         try:
             await asyncio.wait(lanes, return_when=asyncio.FIRST_COMPLETED)
@@ -79,6 +85,9 @@ class Lanes:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _third(self, beside: Callable[[], Awaitable[None]]) -> None:
+        await beside()
 
     async def _read(self, events: AsyncIterator[Event]) -> None:
         """The stream's end is handed on behind its last event: everything that was read is handled."""

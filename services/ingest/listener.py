@@ -13,6 +13,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from services.contracts.events import Notice, NoticeKind
 from services.contracts.topics import NOTICES, Header
@@ -20,9 +21,11 @@ from services.ingest.collector import Collector
 from services.ingest.handover import Handover
 from services.ingest.lanes import SWEEP_EVERY, Lanes
 from services.ingest.metrics import Metrics
-from services.ingest.sources.pulled import PulledSource, PullReason
+from services.ingest.rereading import Rereading
+from services.ingest.sources.pulled import PulledSource, PullReason, ThreadSource
 from services.ingest.store.event_store import EventStore, StoreReason
 from services.ingest.store.leases import Account, Leases, MemoryLeases
+from services.ingest.store.thread_store import ThreadStore
 from services.ingest.tenure import Tenure, replica
 from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
@@ -39,7 +42,7 @@ MENDED_BY_PEOPLE = 300.0
 
 
 class Listener:
-    """See the module. Without `leases` it is the only replica there is."""
+    """See the module. Without `leases` it is the only replica; without `threads` none is read again."""
 
     def __init__(
         self,
@@ -53,6 +56,8 @@ class Listener:
         leases: Leases | None = None,
         holder: str | None = None,
         backoff: Backoff | None = None,
+        threads: ThreadStore | None = None,
+        slowest: timedelta = timedelta(minutes=30),
     ) -> None:
         self._source = source
         self._producer = producer
@@ -63,6 +68,11 @@ class Listener:
             account, leases or MemoryLeases(clock), clock, holder=holder or replica()
         )
         self._handover = Handover(source, collector, store, clock, self._tenure, self._backoff)
+        self._rereading = (
+            Rereading(source, self._handover, threads, metrics, clock, slowest=slowest)
+            if threads is not None and isinstance(source, ThreadSource)
+            else None
+        )
         labels = source.name, source.account.id
         self._up = metrics.source_up.labels(*labels)
         self._leased = metrics.source_leased.labels(*labels)
@@ -132,6 +142,7 @@ class Listener:
             heard=self._heard,
             caught_up=self._caught_up,
             left_out=self._left_out,
+            beside=self._rereading.run if self._rereading else None,
         )
         await self._source.identify()
         await lanes.begin()

@@ -113,6 +113,12 @@ class Metrics:
             ["source", "account"],
             registry=registry,
         )
+        self.thread_looks = Counter(
+            "presence_thread_looks_total",
+            "Looks at threads of open episodes: something new was found, nothing was, or it failed.",
+            ["source", "result"],
+            registry=registry,
+        )
         self.store_failures = Counter(
             "presence_ingest_store_failures_total",
             "Calls to PostgreSQL that failed; intake went on without them.",

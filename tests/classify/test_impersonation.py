@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.classify.domain.impersonation import Identity, edits, resembles
-from services.contracts.events import Author
+from services.contracts.events import Author, Urgency
 from tests.classify.building import notification, verdict_on
 
 BRAND = (
@@ -59,6 +59,23 @@ def test_a_verdict_names_the_account_and_says_what_is_alike() -> None:
     verdict = verdict_on(fake, identities=BRAND)
     assert verdict.impersonates == "42"
     assert any("looks like @SkyLink" in reason.says for reason in verdict.reasons)
+
+
+def test_an_impostor_who_answers_somebody_is_urgent_and_other_overheard_talk_waits_for_nobody() -> (
+    None
+):
+    said = {"in_reply_to": "x:42:7", "overheard": True, "addressed": False}
+    author = Author(id="666", handle="Sky1ink")
+    fake = verdict_on(
+        notification("Send us your card number?", author=author, **said), identities=BRAND
+    )
+    assert (fake.impersonates, fake.urgency) == ("42", Urgency.high)
+    other = verdict_on(
+        notification("Did you get your refund? Please tell me!", **said), identities=BRAND
+    )
+    assert other.impersonates is None
+    assert other.needs_answer < 0.1
+    assert other.urgency is Urgency.low
 
 
 def test_edits_count_a_swap_as_one_and_give_up_beyond_the_limit() -> None:

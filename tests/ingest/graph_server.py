@@ -33,6 +33,8 @@ class GraphServer:
         self.base_url = ""
         self.posts: list[dict[str, Any]] = []
         self.comments: dict[str, list[dict[str, Any]]] = {}
+        self.threads: dict[str, list[dict[str, Any]]] = {}
+        """What stands under a post or a medium, where it is read as a thread."""
         self.media: list[dict[str, Any]] = []
         self.conversations: list[dict[str, Any]] = []
         self.messages: dict[str, list[dict[str, Any]]] = {}
@@ -64,7 +66,8 @@ class GraphServer:
             return _error(100, "Invalid appsecret_proof provided in the API argument")
         found = self._answer(path, request)
         if found is None:
-            return _error(100, f"Unsupported get request. Object with ID '{path}' does not exist")
+            says = f"Unsupported get request. Object with ID '{path}' does not exist"
+            return _error(100, says, error_subcode=33)
         return JSONResponse(found, headers=self.usage)
 
     def _answer(self, path: str, request: Request) -> dict[str, Any] | None:
@@ -72,6 +75,11 @@ class GraphServer:
         account, _, edge = path.partition("/")
         if path == "debug_token":
             return {"data": self.debug} if query.get("input_token") == TOKEN else None
+        if not edge and (account in self.threads or account in self._standing()):
+            return {"id": account}
+        if account in self.threads and edge == "comments":
+            # In the forms of a thread: all of it, whenever it was said.
+            return self._paged(self.threads[account], path, dict(query))
         if account in self.comments and edge == "comments":
             return self._paged(self.comments[account], path, dict(query))
         if account in self.messages and edge == "messages":
@@ -102,6 +110,15 @@ class GraphServer:
             return self._paged(found, path, dict(query))
         return None
 
+    def _standing(self) -> set[str]:
+        """Every comment in a thread, and the answers beneath."""
+        return {
+            one["id"]
+            for comments in self.threads.values()
+            for comment in comments
+            for one in (comment, *comment.get("replies", {}).get("data", ()))
+        }
+
     def _post(self, post: dict[str, Any], since: int) -> dict[str, Any]:
         newer = [
             one
@@ -127,7 +144,6 @@ class GraphServer:
         return found
 
 
-def _error(code: int, message: str) -> JSONResponse:
-    return JSONResponse(
-        {"error": {"message": message, "type": "OAuthException", "code": code}}, 400
-    )
+def _error(code: int, message: str, **more: int) -> JSONResponse:
+    error = {"message": message, "type": "OAuthException", "code": code, **more}
+    return JSONResponse({"error": error}, 400)

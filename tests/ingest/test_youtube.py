@@ -18,6 +18,7 @@ from services.contracts.events import Action, Direction, Kind, Notification
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.outcome import Rejected
+from services.ingest.domain.threads import Thread
 from services.ingest.sources.pulled import Page, PullReason
 from services.ingest.sources.youtube import events_of, parse_comment
 from services.ingest.sources.youtube_api import COMMENTS, Quota, YouTubeChannel, until_reset
@@ -141,6 +142,13 @@ class Channel:
         if parts.path == "/channels":
             items = [{"id": query["id"]}] if query["id"] == "UCair" else []
             return Answer(200, orjson.dumps({"items": items}))
+        if parts.path == "/comments" and "id" in query:
+            there = [two["id"] for one in self.threads for two in (one[0], *one[1])]
+            found = [{"id": one} for one in query["id"].split(",") if one in there]
+            return Answer(200, orjson.dumps({"items": found}))
+        if parts.path == "/commentThreads" and "id" in query:
+            named = [self._thread(*one) for one in self.threads if one[0]["id"] == query["id"]]
+            return Answer(200, orjson.dumps({"items": named}))
         if parts.path == "/comments":
             found = next(one[1] for one in self.threads if one[0]["id"] == query["parentId"])
             return Answer(200, orjson.dumps({"items": found}))
@@ -361,3 +369,46 @@ def test_the_rest_of_the_days_quota_lasts_until_midnight_in_california() -> None
     assert pace == pytest.approx(12 * 3_600 / 100)
     quota.spent(1, at + timedelta(hours=12))
     assert quota.pace(at + timedelta(hours=12)) == pytest.approx(86_400 / 999)
+
+
+async def looks(
+    source: YouTubeChannel, seen: dict[str, str]
+) -> tuple[list[tuple[Action, str]], dict[str, str]]:
+    thread = Thread("old1", ({"comment": "old1"},), frozenset({"UCkofi"}), seen)
+    look = await source.look(thread)
+    read = [await source.parse(one, Receipt(NOW, reread=True)) for one in look.events]
+    found = [one for one in read if isinstance(one, Notification)]
+    assert len(found) == len(read)
+    return [(one.action, one.item_id.rsplit(":", 1)[1]) for one in found], dict(look.seen)
+
+
+async def test_a_thread_is_read_whole_again_with_its_edits_and_deletions(
+    source: YouTubeChannel, channel: Channel
+) -> None:
+    for number in range(4):
+        channel.replies("old1", f"r{number}", NOW, author="UCfake")
+    found, seen = await looks(source, {})
+    assert found == [(Action.created, one) for one in ("old1", "r3", "r2", "r1", "r0")]
+    assert await looks(source, seen) == ([], seen)
+    replies = next(one[1] for one in channel.threads if one[0]["id"] == "old1")
+    replies[0]["snippet"]["updatedAt"] = (NOW + timedelta(minutes=1)).isoformat()
+    del replies[1]
+    found, seen = await looks(source, seen)
+    assert found == [(Action.edited, "r3"), (Action.deleted, "r2")]
+    channel.threads = [one for one in channel.threads if one[0]["id"] != "old1"]
+    found, _ = await looks(source, seen)
+    assert {action for action, _ in found} == {Action.deleted}
+    assert {name for _, name in found} == {"old1", "r3", "r1", "r0"}
+
+
+async def test_threads_are_left_once_half_of_the_days_units_are_spent(
+    server: WebServer, clock: ManualClock
+) -> None:
+    source = connect(server, clock, daily_units=100)
+    for _ in range(50):
+        await source.identify()
+    with pytest.raises(Transient, match="units"):
+        await source.look(Thread("old1", (), frozenset()))
+    await clock.forward(24 * 3600)
+    await source.look(Thread("old1", (), frozenset()))
+    await source.close()

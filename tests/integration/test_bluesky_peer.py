@@ -14,7 +14,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from deploy.local.postgres import LocalPostgres
 from services.contracts.configuration.accounts import BlueskySettings
 from services.contracts.events import Action, Direction, Kind, Notification, Origin
 from services.contracts.topics import INTAKE_DLQ, NOTIFICATIONS
+from services.ingest import rereading
 from services.ingest.collector import Collector
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.address import Heard, address_of
@@ -39,7 +40,9 @@ from services.ingest.sources.bluesky_api import NOTIFICATIONS as LIST
 from services.ingest.sources.bluesky_api import BlueskyAccountFeed
 from services.ingest.sources.bluesky_session import BlueskySession
 from services.ingest.speaking.bluesky import BlueskySpeaker, record_key
+from services.ingest.store import thread_store
 from services.ingest.store.event_store import MemoryEventStore
+from services.ingest.store.thread_store import MemoryThreadStore, Waiting
 from services.runtime.clock import SystemClock
 from services.runtime.errors import Permanent
 from services.runtime.producer import MemoryProducer
@@ -167,7 +170,10 @@ class Ears:
         metrics = Metrics(CollectorRegistry())
         collector = Collector(self.producer, store, metrics, clock)
         source = BlueskyAccountFeed(own(brand), options, session, clock)
-        self.listener = Listener(source, collector, store, self.producer, metrics, clock)
+        self.threads = MemoryThreadStore(store, clock)
+        self.listener = Listener(
+            source, collector, store, self.producer, metrics, clock, threads=self.threads
+        )
         self.up = metrics.source_up.labels("bluesky", brand.did)
 
     @property
@@ -289,6 +295,41 @@ async def test_an_answer_stands_in_the_right_thread_once_however_often_it_is_tri
     finally:
         await source.close()
         await speaker.close()
+
+
+async def test_an_impostor_in_the_thread_of_a_waiting_customer_is_found_and_so_is_a_deletion(
+    people: Callable[[str], Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rereading, "ASK_EVERY", 0.2)
+    monkeypatch.setattr(BlueskyAccountFeed, "look_interval", 0.1)
+    monkeypatch.setattr(thread_store, "SOONEST", timedelta(seconds=1))
+    air, ana, fake = people("air"), people("ana"), people("airhelp")
+    first = fake.posts("What a flight")
+    fake.posts("Mine was fine", reply={"root": first, "parent": first})
+    async with listening(air) as ears:
+        asked = ana.names(air, "my seat is broken", reply={"root": first, "parent": first})
+        (question,) = await ears.hear(1)
+        lie = fake.posts("We refund you, send your card", reply={"root": first, "parent": asked})
+        await indexed(air, lie["uri"])
+        now = datetime.now(UTC)
+        waiting = Waiting("episode", "bluesky", air.did, (question.item_id,), now)
+        await ears.threads.watch(waiting, timedelta(hours=1))
+        _, impostor = await ears.hear(2)
+        assert impostor.overheard
+        assert impostor.kinds == {Kind.reply}
+        assert not impostor.addressed
+        assert impostor.author.id == fake.did
+        assert impostor.in_reply_to == question.item_id
+        assert impostor.conversation.root == question.conversation.root
+        fake.deletes(lie["uri"])
+        async with asyncio.timeout(20):
+            while air.get("app.bsky.feed.getPosts", uris=lie["uri"])["posts"]:
+                await asyncio.sleep(0.1)
+        await ears.threads.watch(replace(waiting, episode_id="another"), timedelta(hours=1))
+        gone = (await ears.hear(3))[2]
+        assert (gone.action, gone.item_id) == (Action.deleted, impostor.item_id)
+        assert len(ears.heard) == 3, "the rest of the thread is none of our business"
+        assert not ears.producer.on(INTAKE_DLQ.name)
 
 
 async def test_a_wrong_app_password_needs_a_person(people: Callable[[str], Person]) -> None:

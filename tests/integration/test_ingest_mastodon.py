@@ -40,6 +40,9 @@ access_token = "air_token"
 [[seed.accounts]]
 username = "bob"
 access_token = "bob_token"
+[[seed.accounts]]
+username = "air_help"
+access_token = "air_help_token"
 """
 
 

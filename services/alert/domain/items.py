@@ -140,12 +140,19 @@ class Trace:
         return Trace(edit, min(times, default=None))
 
 
-def needs_answer(verdict: Verdict | None, threshold: float) -> bool:
+def needs_answer(
+    verdict: Verdict | None, threshold: float, *, answers: bool = False, overheard: bool = False
+) -> bool:
     """Whether an inbound item with this verdict opens an episode.
 
-    Sensitive flags override the label. `threshold` is `classify.needs_answer` of presence.yaml.
+    Sensitive flags override the label, and so does an impostor who `answers` somebody. `threshold` is
+    `classify.needs_answer` of presence.yaml. What was only overheard was said to somebody else.
     """
     if verdict is None:
+        return False
+    if verdict.impersonates is not None and answers:
+        return True
+    if overheard:
         return False
     if verdict.sensitive:
         return True
@@ -176,7 +183,13 @@ def item_from(event: ClassifiedNotification, threshold: float) -> Item:
         mentions=tuple(sorted({m.id for m in said.mentions} - {said.account_id})),
         origin=said.origin,
         may_page=said.may_page,
-        opens=inbound and needs_answer(verdict, threshold),
+        opens=inbound
+        and needs_answer(
+            verdict,
+            threshold,
+            answers=said.in_reply_to is not None,
+            overheard=bool(said.overheard),
+        ),
         label=verdict.label if verdict else None,
         urgency=verdict.urgency if verdict else Urgency.normal,
         sensitive=verdict.sensitive if verdict else frozenset(),

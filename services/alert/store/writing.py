@@ -21,6 +21,9 @@ HISTORY_TOLD = (
     "Older messages arrived: they are in the list of open episodes, and nobody was paged."
 )
 
+ITEMS_TOLD = 20
+"""Of the items that wait, the newest: enough to find their thread by."""
+
 
 @dataclass(slots=True)
 class Writing:
@@ -143,6 +146,7 @@ class Writing:
             reason=ending.reason if ending and not record.live else None,
             wall_seconds=record.folded.wall_seconds if answered else None,
             business_seconds=record.business_seconds if answered else None,
+            items=record.folded.openers[-ITEMS_TOLD:],
         )
         self.announce(event.event_id, topics.EPISODES, event.conversation_id, event)
 

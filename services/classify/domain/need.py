@@ -33,6 +33,8 @@ def waiting(item: Notification, reading: Reading) -> Need:
     """
     if item.kinds and item.kinds <= {Kind.reaction, Kind.follow, Kind.repost}:
         return Need(NOBODY_WAITS, ())
+    if item.overheard:
+        return Need(NOBODY_WAITS, ("said to somebody else, where a customer of ours waits",))
     odds = _start(item, reading)
     says: list[str] = []
     marks = reading.structure.questions

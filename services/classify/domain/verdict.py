@@ -17,6 +17,7 @@ from services.contracts.events import (
     Notification,
     Reason,
     Sensitive,
+    Urgency,
     Verdict,
 )
 
@@ -58,7 +59,7 @@ def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
     need = waiting(item, reading)
     flags = flags_of(item, reading, likeliest(scores))
     label = decide(scores, keep_from(by.costs, need.value))
-    if flags and not is_broadcast(item):
+    if flags and not is_broadcast(item) and not item.overheard:
         label, need = Label.conversation, Need(AT_ONCE, need.says)
     elif label is not Label.conversation:
         need = Need(NOBODY_WAITS, ())
@@ -69,7 +70,7 @@ def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
         label=label,
         scores=scores,
         needs_answer=round(need.value, 3),
-        urgency=urgency(reading, flags, label, need.value),
+        urgency=_urgency(item, alike, urgency(reading, flags, label, need.value)),
         sensitive=flags,
         impersonates=alike.account_id if alike else None,
         language=reading.language,
@@ -79,6 +80,11 @@ def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
         engine=by.engine,
         model=by.model,
     )
+
+
+def _urgency(item: Notification, alike: Resemblance | None, found: Urgency) -> Urgency:
+    """An impostor who answers somebody is at work this minute."""
+    return Urgency.high if alike and item.in_reply_to is not None else found
 
 
 def keep_from(costs: Costs, need: float) -> float:

@@ -57,9 +57,14 @@ class XSettings(Section):
     """Environment variable with the app's consumer key, for OAuth 1.0a."""
     api_url: HttpUrl = HttpUrl("https://api.x.com")
     """Where answers are posted."""
+    threads: bool = False
+    """Search the conversations of open episodes for people who answer our customers without naming us. It
+    takes an access token and an X plan with recent search; X counts every post that is found."""
 
     @model_validator(mode="after")
     def _signs_completely(self) -> XSettings:
+        if self.threads and not self.access_token:
+            raise ValueError("threads: true takes an access_token")
         if self.access_token_secret and not (self.access_token and self.consumer_key):
             raise ValueError("access_token_secret goes with access_token and consumer_key")
         return self

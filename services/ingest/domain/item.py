@@ -36,6 +36,8 @@ class Receipt:
     received_at: datetime
     origin: Origin = Origin.live
     may_page: bool = True
+    reread: bool = False
+    """Found by looking at a thread again; nothing brought it to us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,9 @@ def _media(media: tuple[Media, ...]) -> tuple[Media, ...]:
     )
 
 
+_FOR_US = frozenset({Kind.mention, Kind.quote, Kind.direct, Kind.review})
+
+
 def notification(item: Item, account: OwnAccount, receipt: Receipt) -> Notification:
     """The event as it travels.
 
@@ -128,6 +133,7 @@ def notification(item: Item, account: OwnAccount, receipt: Receipt) -> Notificat
     outbound = item.author.id in account.own_ids if item.outbound is None else item.outbound
     addressed = item.addressed or bool(item.kinds & {Kind.direct, Kind.review})
     happened = item.happened_at or receipt.received_at
+    for_us = outbound or addressed or bool(item.kinds & _FOR_US)
     heard = item.address is not None and not outbound and item.action is not Action.deleted
     kind = partial(Heard, address=item.address) if heard else Notification
     return kind(
@@ -163,6 +169,7 @@ def notification(item: Item, account: OwnAccount, receipt: Receipt) -> Notificat
         claimed_time=item.claimed_at,
         received_at=receipt.received_at,
         may_page=receipt.may_page,
+        overheard=True if receipt.reread and not for_us else None,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from services.contracts.events import Author, Kind, Media, Mention
+from services.contracts.events import Action, Author, Kind, Media, Mention
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.address import Details
 from services.ingest.domain.item import Deletion, Item, Receipt
@@ -42,6 +42,8 @@ from services.ingest.sources.source import (
 APP = "https://bsky.app"
 NOTIFICATION, POST, GONE = "notification", "post", "gone"
 """The events: an entry of the notification list, one of the own feed, a record that is no longer there."""
+IN_THREAD, EDITED_IN_THREAD = "thread", "thread.edited"
+"""A post that stands in a thread which was read again."""
 FEED_POST = "app.bsky.feed.post"
 
 _WORDS = frozenset({"mention", "reply", "quote"})
@@ -193,6 +195,7 @@ class _Notification(Native):
 
 class _PostView(Native):
     uri: NativeId
+    cid: NativeId | None = None
     author: _Profile
     record: dict[str, Any]
     labels: tuple[_Label, ...] = ()
@@ -222,6 +225,8 @@ def parse_event(event: str, payload: Any, account: OwnAccount, receipt: Receipt)
         NOTIFICATION: partial(_read_notification, payload, account),
         POST: partial(_read_own, payload, account),
         GONE: partial(_read_gone, payload),
+        IN_THREAD: partial(_read_in_thread, payload, account),
+        EDITED_IN_THREAD: partial(_read_in_thread, payload, account, edited=True),
     }
     if event not in readers:
         return Rejected(RejectReason.unsupported, f"event {event}"[:80], account.id)
@@ -246,7 +251,19 @@ def _read_notification(payload: Any, account: OwnAccount) -> Item | Ignored | Re
     return replace(item, kinds=kinds, happened_at=told.indexed_at, address=address)
 
 
-def _address(told: _Notification) -> Details | None:
+def _read_in_thread(payload: Any, account: OwnAccount, *, edited: bool = False) -> Item | Ignored:
+    """As its notification or our own feed would tell it, where they do: it is the same event."""
+    post = _PostView.model_validate(payload)
+    if repo_of(post.uri) != post.author.did:
+        raise Unreadable("uri: not in its author's repository")
+    item = _post(post.uri, post.author, post.record, post.labels, account)
+    item = replace(item, happened_at=post.indexed_at, address=_address(post))
+    if post.author.did in account.own_ids:
+        item = replace(item, kinds=item.kinds - {Kind.mention})
+    return replace(item, action=Action.edited, version=post.cid) if edited else item
+
+
+def _address(told: _Notification | _PostView) -> Details | None:
     """Strong references: an answer names its parent and its thread's root by uri and by content."""
     if told.cid is None:
         return None

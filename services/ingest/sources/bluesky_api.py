@@ -27,9 +27,11 @@ from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.native import instant
 from services.ingest.domain.outcome import Parsed
+from services.ingest.domain.threads import Thread
+from services.ingest.sources import bluesky_threads
 from services.ingest.sources.bluesky import GONE, NOTIFICATION, POST, parse_event
 from services.ingest.sources.bluesky_session import Answered, BlueskySession
-from services.ingest.sources.pulled import Event, Page, PullReason
+from services.ingest.sources.pulled import Event, Look, Page, PullReason
 from services.runtime.clock import Clock
 from services.runtime.errors import Transient
 
@@ -109,6 +111,8 @@ class BlueskyAccountFeed:
 
     name = "bluesky"
     feeds = (POSTS, NOTIFICATIONS)
+    look_interval = 6.0
+    """Fifty requests of the 3,000 that five minutes allow, and more where posts are missing."""
 
     def __init__(
         self,
@@ -175,6 +179,12 @@ class BlueskyAccountFeed:
         except Answered as answer:
             return answer.code == "RecordNotFound" or "Could not locate record" in answer.detail
         return False
+
+    async def look(self, thread: Thread) -> Look:
+        """See ThreadSource."""
+        if self._wait() > 2 * self._every:
+            raise Transient(PullReason.rate_limited, "the rest of the limit is for live events")
+        return await bluesky_threads.look(self.session, self._gone, thread)
 
     async def page(self, feed: str, after: str | None) -> Page:
         """See PulledSource. `after` is the newest entry's time, and what tells two such pages apart."""

@@ -118,6 +118,10 @@ _QUIET_EVENTS = frozenset(
 )  # fmt: skip
 
 
+IN_THREAD, EDITED_IN_THREAD = "thread", "thread.update"
+"""Events of our own: a status that stands in a thread which was read again."""
+
+
 def status_to_root(event: str, payload: Any) -> str | None:
     """The id of the status whose thread the root belongs to; None where it has no ancestor."""
     status = payload.get("status", payload) if isinstance(payload, dict) else None
@@ -140,6 +144,8 @@ def parse_event(
         "update": partial(_read_own, payload, account),
         "status.update": partial(_read_edit, payload, account),
         "delete": partial(_read_delete, payload),
+        IN_THREAD: partial(_read_in_thread, payload, account),
+        EDITED_IN_THREAD: partial(_read_in_thread, payload, account, edited=True),
     }
     if event not in readers:
         return Rejected(RejectReason.unsupported, f"event {event}"[:80], account.id)
@@ -265,6 +271,22 @@ def _read_edit(payload: Any, account: OwnAccount) -> Item | Ignored:
     if ours:
         return _edited(status, account, {Kind.reply if status.in_reply_to_id else Kind.post})
     return _edited(status, account, {Kind.mention})
+
+
+def _read_in_thread(payload: Any, account: OwnAccount, *, edited: bool = False) -> Item | Ignored:
+    """As its notification would tell it, where there is one: the two are the same event."""
+    status = _Status.model_validate(payload)
+    if status.reblog is not None:
+        return Ignored(IgnoreReason.not_ours, IN_THREAD)
+    kinds = set()
+    if status.account.id in account.own_ids:
+        kinds.add(Kind.reply if status.in_reply_to_id else Kind.post)
+    elif any(mention.id in account.own_ids for mention in status.mentions):
+        kinds.add(Kind.mention)
+    if status.in_reply_to_account_id in account.own_ids:
+        kinds.add(Kind.reply)
+    kinds = kinds or {Kind.reply if status.in_reply_to_id else Kind.post}
+    return _edited(status, account, kinds) if edited else _status_item(status, account, kinds)
 
 
 def _edited(status: _Status, account: OwnAccount, kinds: set[Kind]) -> Item:

@@ -17,9 +17,11 @@ from services.contracts.configuration.accounts import MastodonSettings
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.outcome import Parsed
+from services.ingest.domain.threads import Thread
+from services.ingest.sources import mastodon_threads
 from services.ingest.sources.http_answers import as_ours, retry_after
 from services.ingest.sources.mastodon import parse_event, status_to_root
-from services.ingest.sources.pulled import Event, Page, PullReason
+from services.ingest.sources.pulled import Event, Look, Page, PullReason
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient
 
@@ -36,6 +38,8 @@ class MastodonAccountFeed:
 
     name = "mastodon"
     feeds = (STATUSES, NOTIFICATIONS)
+    look_interval = 6.0
+    """Twenty requests of the 300 that five minutes allow, and more where statuses are missing."""
 
     def __init__(
         self, account: OwnAccount, settings: MastodonSettings, token: SecretStr, clock: Clock
@@ -168,11 +172,28 @@ class MastodonAccountFeed:
             return None
         if not ancestors:
             return None
-        for one in (*ancestors, status):
-            self._roots[one] = ancestors[0]
+        self._remember(ancestors[0], [*ancestors, status])
+        return ancestors[0]
+
+    def _remember(self, root: str, statuses: list[str]) -> None:
+        for one in statuses:
+            self._roots[one] = root
         while len(self._roots) > ROOTS_KEPT:
             self._roots.popitem(last=False)
-        return ancestors[0]
+
+    async def look(self, thread: Thread) -> Look:
+        """See ThreadSource."""
+        if self._requests_left is not None and self._requests_left < REQUESTS_LEFT:
+            raise Transient(PullReason.rate_limited, "the rest of the limit is for live events")
+        return await mastodon_threads.look(self._get_if_there, thread, self._remember)
+
+    async def _get_if_there(self, path: str) -> Any:
+        try:
+            return (await self._get(path))[0]
+        except Permanent as error:
+            if error.reason is PullReason.gone:
+                return None
+            raise
 
     async def _get(self, path: str, query: dict[str, str] | None = None) -> tuple[Any, bytes]:
         try:
@@ -199,7 +220,8 @@ class MastodonAccountFeed:
         if status >= 500:
             wait = retry_after(response.headers, self._clock.now(), default=0.0)
             raise Transient(PullReason.server_error, str(status), retry_after=wait or None)
-        raise Permanent(PullReason.unexpected, f"{response.request.url.path}: {status}")
+        reason = PullReason.gone if status in (404, 410) else PullReason.unexpected
+        raise Permanent(reason, f"{response.request.url.path}: {status}")
 
 
 def _event(name: str, data: str) -> Event:

@@ -24,9 +24,19 @@ from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.native import instant
 from services.ingest.domain.outcome import Parsed, Rejected, RejectReason
+from services.ingest.domain.threads import Thread
+from services.ingest.sources import meta_threads
+from services.ingest.sources.gone import GONE, parse_gone
 from services.ingest.sources.meta import account_key, read_entry
+from services.ingest.sources.meta_forms import (
+    COMMENT,
+    REPLY,
+    comment_change,
+    instagram_change,
+    post_change,
+)
 from services.ingest.sources.meta_graph_api import GraphApi, following, token_ends
-from services.ingest.sources.pulled import Event, Page, PullReason
+from services.ingest.sources.pulled import Event, Look, Page, PullReason
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent
 from services.runtime.logs import get_logger
@@ -48,9 +58,7 @@ SHARED_FOR = 30.0
 CHUNK = 100
 COMMENTS = 50
 """Of one post or media, in a request."""
-_COMMENT = "id,from,message,created_time,parent{id},permalink_url,attachment"
 _MESSAGE = "id,created_time,from,to,message,attachments"
-_REPLY = "id,from,username,text,timestamp,parent_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,8 @@ class MetaGraphFeed:
 
     name = "meta"
     feeds = (OWN, PEOPLE)
+    look_interval = 30.0
+    """Seconds. What a page may ask is counted by the hour, and less where few people follow it."""
 
     def __init__(
         self,
@@ -105,7 +115,7 @@ class MetaGraphFeed:
         try:
             found = await self._api.get(f"/{self._id}", {"fields": "id"})
         except Permanent as error:
-            if error.reason is not PullReason.unexpected:
+            if error.reason not in (PullReason.unexpected, PullReason.gone):
                 raise
             raise Permanent(
                 PullReason.wrong_account,
@@ -173,12 +183,18 @@ class MetaGraphFeed:
 
     async def parse(self, event: Event, receipt: Receipt) -> Parsed:
         """As the webhook's."""
+        if event.name == GONE:
+            return parse_gone(event.payload, self.account, receipt)
         entry = event.payload["entry"][0]
         accounts = {account_key(self.account): self.account}
         found = list(read_entry(self._kind, entry, accounts, receipt))
         if len(found) != 1:
             return Rejected(RejectReason.malformed, f"{len(found)} changes", self.account.id)
         return found[0]
+
+    async def look(self, thread: Thread) -> Look:
+        """See ThreadSource."""
+        return await meta_threads.look(self._api, self._kind, self._id, thread, self._clock.now())
 
     async def close(self) -> None:
         """See PulledSource."""
@@ -207,7 +223,7 @@ class MetaGraphFeed:
     async def _page_feed(self, begin: datetime, found: list[_Told]) -> None:
         since = int(begin.timestamp())
         modifiers = f"filter(stream).order(reverse_chronological).since({since}).limit({COMMENTS})"
-        comments = f"comments.{modifiers}{{{_COMMENT}}}"
+        comments = f"comments.{modifiers}{{{COMMENT}}}"
         query = {
             "fields": f"id,from,message,created_time,permalink_url,{comments}",
             "since": str(int((begin - LOOK_BACK).timestamp())),
@@ -217,19 +233,19 @@ class MetaGraphFeed:
             for post in posts:
                 at = instant(post.get("created_time"))
                 if at is not None and at >= begin:
-                    found.append(self._said(at, post, _post_change(post)))
+                    found.append(self._said(at, post, post_change(post)))
                 async for comment in self._nested(post, "comments"):
                     at = instant(comment.get("created_time"))
                     if at is None or at < begin:
                         break
-                    found.append(self._said(at, comment, _comment_change(comment, post)))
+                    found.append(self._said(at, comment, comment_change(comment, post)))
             if self._full(found):
                 return
 
     async def _instagram_media(self, begin: datetime, found: list[_Told]) -> None:
-        replies = f"replies.limit(50){{{_REPLY}}}"
+        replies = f"replies.limit(50){{{REPLY}}}"
         query = {
-            "fields": f"id,timestamp,comments.limit({COMMENTS}){{{_REPLY},{replies}}}",
+            "fields": f"id,timestamp,comments.limit({COMMENTS}){{{REPLY},{replies}}}",
             "limit": "25",
         }
         async for media in self._api.pages(f"/{self._id}/media", query):
@@ -255,15 +271,7 @@ class MetaGraphFeed:
         at = instant(comment.get("timestamp"))
         if at is None or at < begin:
             return
-        sender = comment.get("from")
-        value = {
-            "id": comment.get("id"),
-            "from": sender,
-            "media": {"id": media.get("id")},
-            "parent_id": comment.get("parent_id"),
-            "text": comment.get("text") or "",
-        }
-        found.append(self._said(at, comment, {"field": "comments", "value": value}))
+        found.append(self._said(at, comment, instagram_change(comment, media)))
 
     async def _messages(self, begin: datetime, found: list[_Told]) -> None:
         """Conversations come with the newest message's first, and so do the messages in each."""
@@ -344,40 +352,3 @@ def _attachments(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 break
         else:
             yield {"type": "file", "payload": {"url": one.get("file_url")}}
-
-
-def _post_change(post: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "field": "feed",
-        "value": {
-            "item": "post",
-            "verb": "add",
-            "post_id": post.get("id"),
-            "from": post.get("from"),
-            "message": post.get("message") or "",
-            "created_time": post.get("created_time"),
-            "post": {"permalink_url": post.get("permalink_url")},
-        },
-    }
-
-
-def _comment_change(comment: dict[str, Any], post: dict[str, Any]) -> dict[str, Any]:
-    parent = comment.get("parent")
-    attachment = comment.get("attachment")
-    media = attachment.get("media") if isinstance(attachment, dict) else None
-    image = media.get("image") if isinstance(media, dict) else None
-    return {
-        "field": "feed",
-        "value": {
-            "item": "comment",
-            "verb": "add",
-            "comment_id": comment.get("id"),
-            "post_id": post.get("id"),
-            "parent_id": (parent.get("id") if isinstance(parent, dict) else None) or post.get("id"),
-            "from": comment.get("from"),
-            "message": comment.get("message") or "",
-            "created_time": comment.get("created_time"),
-            "photo": image.get("src") if isinstance(image, dict) else None,
-            "post": {"permalink_url": comment.get("permalink_url")},
-        },
-    }

@@ -41,6 +41,8 @@ class GraphApi:
         self._proof = hmac.new(key, written.encode(), hashlib.sha256).hexdigest()
         self._clock = clock
         self._blocked_until = 0.0
+        self.usage = 0.0
+        """Of the limit that is nearest, in per cent, as Meta told last."""
         self._http = httpx.AsyncClient(
             base_url=url.rstrip("/"),
             # In a header, since addresses end up in logs.
@@ -81,7 +83,7 @@ class GraphApi:
             raise Transient(PullReason.timeout, type(error).__name__) from None
         except httpx.HTTPError as error:
             raise Transient(PullReason.unreachable, type(error).__name__) from None
-        wait = _asked_to_wait(response.headers)
+        wait, self.usage = _asked_to_wait(response.headers)
         if wait:
             self._blocked_until = self._clock.monotonic() + wait
         try:
@@ -120,8 +122,8 @@ def following(page: Mapping[str, Any]) -> dict[str, str] | None:
     return {key: value for key, value in query.items() if key not in _SECRET_PARAMETERS}
 
 
-def _asked_to_wait(headers: httpx.Headers) -> float:
-    """Seconds to leave Graph alone; 0 while there is room. Meta tells usage in per cent, waits in minutes."""
+def _asked_to_wait(headers: httpx.Headers) -> tuple[float, float]:
+    """Seconds to leave Graph alone (0 while there is room), and the usage in per cent. Meta tells minutes."""
     highest, minutes = 0.0, 0.0
     for name in _USAGE:
         try:
@@ -134,8 +136,8 @@ def _asked_to_wait(headers: httpx.Headers) -> float:
             else:
                 highest = max(highest, value)
     if highest < NEARLY and minutes == 0:
-        return 0.0
-    return minutes * 60 or BLOCKED_FOR
+        return 0.0, highest
+    return minutes * 60 or BLOCKED_FOR, highest
 
 
 def _figures(told: Any, depth: int = 0) -> list[tuple[str, float]]:
@@ -168,4 +170,6 @@ def _refusal(status: int, read: Any, wait: float) -> Transient | Permanent:
         return Permanent(PullReason.credentials, f"the token lacks a permission: {says}")
     if code in _PASSING or error.get("is_transient") or status >= 500:
         return Transient(PullReason.server_error, f"{status}: {says}")
+    if code == 803 or (code == 100 and error.get("error_subcode") == 33):
+        return Permanent(PullReason.gone, says)
     return Permanent(PullReason.unexpected, f"{status}: {says}")

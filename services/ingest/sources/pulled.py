@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +12,7 @@ from services.contracts.base import StrEnum
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.outcome import Parsed
+from services.ingest.domain.threads import Thread
 
 
 class PullReason(StrEnum):
@@ -26,6 +27,8 @@ class PullReason(StrEnum):
     """The token is refused: only a person can mend that."""
     wrong_account = "wrong_account"
     """The token is another account's than presence.yaml says."""
+    gone = "gone"
+    """What was asked for is not there (any more)."""
     unexpected = "unexpected"
     """An answer that is none of the platform's documented ones."""
 
@@ -123,4 +126,38 @@ class ExpiringSource(Protocol):
 
     async def token_expires(self) -> datetime | None:
         """None: never, or the platform does not say. Raises Transient or Permanent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What another look at a thread brought: what is new, edited or gone since the last one."""
+
+    events: Sequence[Event]
+    seen: Mapping[str, str]
+    """Native id and version of what stands there now: given to the next look."""
+    body: bytes
+
+
+@runtime_checkable
+class ThreadSource(Protocol):
+    """A pulled source whose API reads a thread whole, whomever its items name."""
+
+    @property
+    def name(self) -> str:
+        """The `source` label."""
+        ...
+
+    @property
+    def account(self) -> OwnAccount:
+        """Whose customers wait."""
+        ...
+
+    @property
+    def look_interval(self) -> float:
+        """Seconds to leave between two looks: what of the platform's limit is for threads."""
+        ...
+
+    async def look(self, thread: Thread) -> Look:
+        """What was said by or to our customers there, for `parse`. Raises Transient or Permanent."""
         ...

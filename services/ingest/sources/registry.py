@@ -42,6 +42,8 @@ from services.ingest.sources.rss_feed import RssFeed
 from services.ingest.sources.source import Source
 from services.ingest.sources.webhook import Signature, StandardSignature, WebhookSource
 from services.ingest.sources.x import XSource
+from services.ingest.sources.x_auth import authorisation
+from services.ingest.sources.x_threads import XConversations
 from services.ingest.sources.youtube_api import YouTubeChannel
 from services.runtime.clock import Clock
 from services.runtime.errors import WrongConfiguration
@@ -173,7 +175,10 @@ def build_pulled(
     found: list[PulledSource] = []
     for one in configuration.accounts:
         account = owned[one.platform, one.id]
-        if isinstance(one, MastodonAccount):
+        if isinstance(one, XAccount) and one.settings.threads:
+            if auth := authorisation(one.settings, secrets):
+                found.append(XConversations(account, str(one.settings.api_url), auth, clock))
+        elif isinstance(one, MastodonAccount):
             token = secrets(one.settings.access_token)
             found.append(MastodonAccountFeed(account, one.settings, token, clock))
         elif isinstance(one, FacebookAccount | InstagramAccount) and one.settings.access_token:

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -101,6 +101,18 @@ def _tweet(raw: Any, account: OwnAccount) -> Item:
         happened_at=tweet.timestamp or tweet.created_at,
         address={"post": tweet.id} if tweet.reposted is None else None,
     )
+
+
+def parse_post(raw: Any, account: OwnAccount, receipt: Receipt) -> Parsed:
+    """A post that was found in a conversation; its activity, where there is one, is the same event."""
+
+    def read() -> Item:
+        item = _tweet(raw, account)
+        if item.in_reply_to and item.kinds == {Kind.post}:
+            return replace(item, kinds=frozenset({Kind.reply}))
+        return item
+
+    return read_change(read, account, receipt, "tweet")
 
 
 def _app_name(source: str | None) -> str | None:

@@ -137,6 +137,8 @@ def _item(told: _Told, account: OwnAccount) -> Item:
         text=words.textOriginal or words.textDisplay,
         permalink=f"https://www.youtube.com/watch?v={video}&lc={comment.id}" if video else None,
         happened_at=happened,
+        # Nobody speaks here yet; it says where the thread is read again.
+        address={"comment": comment.id, "thread": thread.id},
     )
 
 

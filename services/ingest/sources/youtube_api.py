@@ -24,9 +24,12 @@ from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.native import instant
 from services.ingest.domain.outcome import Parsed
+from services.ingest.domain.threads import Thread
+from services.ingest.sources import youtube_threads
+from services.ingest.sources.gone import GONE, parse_gone
 from services.ingest.sources.http_answers import as_ours, retry_after
 from services.ingest.sources.polling import Turn, quiet_stream
-from services.ingest.sources.pulled import Event, Page, PullReason
+from services.ingest.sources.pulled import Event, Look, Page, PullReason
 from services.ingest.sources.youtube import events_of, parse_comment
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient
@@ -44,6 +47,7 @@ BEFORE = datetime(2005, 1, 1, tzinfo=UTC)
 QUOTA_ZONE = ZoneInfo("America/Los_Angeles")
 """Quotas begin anew at midnight there."""
 _QUOTA = frozenset({"quotaExceeded", "dailyLimitExceeded"})
+_GONE = frozenset({"commentThreadNotFound", "commentNotFound", "parentCommentNotFound"})
 _TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 
 
@@ -52,6 +56,8 @@ class YouTubeChannel:
 
     name = "youtube"
     feeds = (COMMENTS,)
+    look_interval = 60.0
+    """Seconds: two units each, and none while half of the day's units are spent."""
 
     def __init__(
         self,
@@ -126,7 +132,23 @@ class YouTubeChannel:
 
     async def parse(self, event: Event, receipt: Receipt) -> Parsed:
         """See PulledSource."""
+        if event.name == GONE:
+            return parse_gone(event.payload, self.account, receipt)
         return parse_comment(event.payload, self.account, receipt)
+
+    async def look(self, thread: Thread) -> Look:
+        """See ThreadSource."""
+        if self._quota.half_spent(self._clock.now()):
+            raise Transient(PullReason.rate_limited, "the rest of the day's units is for turns")
+        return await youtube_threads.look(self._get_if_there, thread)
+
+    async def _get_if_there(self, path: str, query: dict[str, str]) -> dict[str, Any] | None:
+        try:
+            return await self._get(path, query)
+        except Permanent as error:
+            if error.reason is PullReason.gone:
+                return None
+            raise
 
     def asks_to_refetch(self, event: Event) -> bool:
         """Never: nothing streams."""
@@ -235,6 +257,8 @@ class YouTubeChannel:
         if status >= 500:
             wait = retry_after(response.headers, now, default=0.0)
             return Transient(PullReason.server_error, str(status), retry_after=wait or None)
+        if reasons & _GONE:
+            return Permanent(PullReason.gone, f"{status}")
         if status == 404:
             says = f"YouTube knows no channel {self.account.native_id}"
             return Permanent(PullReason.wrong_account, says)
@@ -261,6 +285,11 @@ class Quota:
         if today != self._day:
             self._day, self._used, self._turns = today, 0, 0
         self._used += units
+
+    def half_spent(self, now: datetime) -> bool:
+        """Whether half of today's units are gone."""
+        self.spent(0, now)
+        return self._used * 2 >= self._daily
 
     def pace(self, now: datetime) -> float:
         """Seconds between turns with which the rest of the day's units last; counts a turn."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any
 from urllib.parse import quote
 
 import httpx
-from oauthlib.oauth1 import Client
-from pydantic import SecretStr
 from twitter_text import parse_tweet
 
 from services.contracts.configuration import Account, XAccount
@@ -19,6 +16,7 @@ from services.ingest.domain.address import Address
 from services.ingest.domain.item import Item
 from services.ingest.domain.native import instant
 from services.ingest.domain.replying import Certainty, Draft, Refusal, RefusalCause
+from services.ingest.sources.x_auth import authorisation
 from services.ingest.speaking.http import TIMEOUT, Api, seconds
 from services.ingest.speaking.port import Ambiguous, Posted, SpeakReason
 from services.runtime.clock import Clock
@@ -26,21 +24,6 @@ from services.runtime.errors import Permanent
 
 DIRECT_LIMIT = 10_000
 POST_LIMIT = 280
-
-
-class OAuth1(httpx.Auth):
-    """OAuth 1.0a, whose tokens do not expire. A JSON body is no part of the signature."""
-
-    def __init__(self, key: str, secret: str, token: str, token_secret: str) -> None:
-        self._client = Client(key, secret, token, token_secret)
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """See httpx.Auth."""
-        _, headers, _ = self._client.sign(
-            str(request.url), cast("Literal['GET', 'POST']", request.method)
-        )
-        request.headers["authorization"] = headers["Authorization"]
-        yield request
 
 
 class XSpeaker:
@@ -138,25 +121,9 @@ def _words(told: Any) -> str:
     return str(told["errors"][0]["message"])
 
 
-class _Bearer(httpx.Auth):
-    def __init__(self, token: SecretStr) -> None:
-        self._token = token
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["authorization"] = f"Bearer {self._token.get_secret_value()}"
-        yield request
-
-
 def build(account: Account, own: OwnAccount, secrets: Any, clock: Clock) -> XSpeaker | None:
     """None where no access token is configured."""
-    if not isinstance(account, XAccount) or account.settings.access_token is None:
+    if not isinstance(account, XAccount):
         return None
-    settings = account.settings
-    token: SecretStr = secrets(settings.access_token)
-    auth: httpx.Auth = _Bearer(token)
-    if settings.access_token_secret and settings.consumer_key:
-        names = (settings.consumer_key, settings.consumer_secret)
-        key, secret = (secrets(name).get_secret_value() for name in names)
-        token_secret = secrets(settings.access_token_secret).get_secret_value()
-        auth = OAuth1(key, secret, token.get_secret_value(), token_secret)
-    return XSpeaker(own, str(settings.api_url), auth, clock)
+    auth = authorisation(account.settings, secrets)
+    return XSpeaker(own, str(account.settings.api_url), auth, clock) if auth else None
