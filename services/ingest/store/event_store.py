@@ -17,7 +17,7 @@ from psycopg_pool import PoolClosed, PoolTimeout
 from services.contracts.base import StrEnum
 from services.ingest.domain.address import Address
 from services.runtime.errors import Permanent, Transient
-from services.runtime.postgres import Pool, load_queries, migrate
+from services.runtime.postgres import Pool, create_pool, load_queries, migrate
 
 SCHEMA = "ingest"
 PACKAGE = "services.ingest.store"
@@ -101,6 +101,16 @@ async def answering(pool: Pool, patience: float) -> AsyncIterator[Any]:
         raise Transient(StoreReason.unavailable, type(error).__name__) from error
 
 
+def intake_pool(url: str) -> Pool:
+    """Connections for the event store alone: intake never waits for whoever else works with PostgreSQL.
+
+    Not checked on the way out, because the store tries again. Every query goes by a key: a plan that was made
+    while the tables were empty must not read them from end to end a week later.
+    """
+    options = "-c enable_seqscan=off"
+    return create_pool(url, name="ingest-intake", max_size=4, checked=False, options=options)
+
+
 class PostgresEventStore:
     """The real one.
 
@@ -121,7 +131,22 @@ class PostgresEventStore:
     async def _rows(
         self, name: str, parameters: dict[str, Any], patience: float | None = None
     ) -> Sequence[Any]:
-        async with answering(self._pool, patience or self._patience) as connection:
+        patience = patience or self._patience
+        try:
+            return await self._ask(name, parameters, patience)
+        except Transient as error:
+            if not isinstance(error.__cause__, psycopg.OperationalError):
+                raise
+        # PostgreSQL was restarted and nobody looked: what else is in the pool has died as well.
+        try:
+            async with asyncio.timeout(patience):
+                await self._pool.check()
+        except TimeoutError as error:
+            raise Transient(StoreReason.timeout, f"no answer within {patience} s") from error
+        return await self._ask(name, parameters, patience)
+
+    async def _ask(self, name: str, parameters: dict[str, Any], patience: float) -> Sequence[Any]:
+        async with answering(self._pool, patience) as connection:
             cursor = await connection.execute(self._queries[name], parameters)
             rows: Sequence[Any] = await cursor.fetchall()
             return rows

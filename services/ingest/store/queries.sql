@@ -27,7 +27,7 @@ with payload as (
     delete from ingest.payloads where id in (
         select one.payload_id from json_array_elements_text(%(gone)s::json) as item_id
         join ingest.seen as one
-            on one.event_id collate "C" >= item_id || ':' and one.event_id collate "C" < item_id || ';'
+            on one.event_id >= item_id || ':' and one.event_id < item_id || ';'
     )
 )
 insert into ingest.seen (event_id, payload_id)
