@@ -32,6 +32,7 @@ from services.ingest.sources.source import Delivery, Refused, notifications_of
 from services.ingest.store.event_store import (
     EventStore,
     MemoryEventStore,
+    Original,
     PostgresEventStore,
     intake_pool,
 )
