@@ -50,7 +50,9 @@ class Server:
     def __init__(self, variant: str, kafka: str, database: str) -> None:
         self.port = ports.pick(None)
         command = [sys.executable, "-m", "benchmarks.ingest.servers", variant]
-        self.process = subprocess.Popen([*command, str(self.port), kafka, database])
+        command += [str(self.port), kafka, database]
+        # Standard output is for the figures.
+        self.process = subprocess.Popen(command, stdout=sys.stderr)
         self.numbers = psutil.Process(self.process.pid)
 
     def cpu(self) -> float:
