@@ -50,7 +50,9 @@ class Server:
     def __init__(self, variant: str, kafka: str, database: str) -> None:
         self.port = ports.pick(None)
         command = [sys.executable, "-m", "benchmarks.ingest.servers", variant]
-        self.process = subprocess.Popen([*command, str(self.port), kafka, database])
+        command += [str(self.port), kafka, database]
+        # Standard output is for the figures.
+        self.process = subprocess.Popen(command, stdout=sys.stderr)
         self.numbers = psutil.Process(self.process.pid)
 
     def cpu(self) -> float:
@@ -145,6 +147,8 @@ def summary(found: dict[str, list[Measured]]) -> dict[str, Any]:
             "cpu_us_per_request": round(statistics.median(one.cpu_us for one in measured)),
             "against_bare": against("bare", name),
             "against_fastapi": against("fastapi", name),
+            "against_bare_postgres": against("bare+postgres", name),
+            "against_fastapi_postgres": against("fastapi+postgres", name),
         }
         for name, measured in found.items()
     }
@@ -152,9 +156,11 @@ def summary(found: dict[str, list[Measured]]) -> dict[str, Any]:
 
 def show(figures: dict[str, Any]) -> None:
     """As a table."""
-    table = Table("variant", "requests/s", "CPU µs/request", "against bare", "against FastAPI")
+    others = ("bare", "fastapi", "bare_postgres", "fastapi_postgres")
+    against = (f"against {other.replace('_', '+')}" for other in others)
+    table = Table("variant", "requests/s", "CPU µs/request", *against)
     for name, one in figures.items():
-        ratios = (one["against_bare"], one["against_fastapi"])
+        ratios = (one[f"against_{other}"] for other in others)
         table.add_row(
             name,
             str(one["requests_per_second"]),

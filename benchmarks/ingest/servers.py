@@ -2,7 +2,8 @@
 
 `forward` puts the body on the bus as it came: the floor. `bare` and `fastapi` do what intake does for a
 payload (the same verification, the same parsing, the same record) and nothing around it: no deduplication,
-no dead letters, no metrics, no limits.
+no dead letters, no metrics, no limits. `bare+postgres` and `fastapi+postgres` also drop repetitions and keep
+the original in PostgreSQL, with Presence's own store, one request at a time: as one would write it first.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import base64
 import hashlib
 import hmac
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,11 +29,16 @@ from services.ingest.domain.item import Receipt
 from services.ingest.intake import Intake
 from services.ingest.metrics import Metrics
 from services.ingest.sources.source import Delivery, Refused, notifications_of
-from services.ingest.store.event_store import EventStore, MemoryEventStore, PostgresEventStore
+from services.ingest.store.event_store import (
+    EventStore,
+    MemoryEventStore,
+    Original,
+    PostgresEventStore,
+    intake_pool,
+)
 from services.runtime.asgi import App, Receive, Router, Scope, Send, answer, answer_json, read_body
 from services.runtime.broker import create_producer
 from services.runtime.clock import SystemClock
-from services.runtime.postgres import create_pool
 from services.runtime.producer import KafkaProducer, Record
 from services.runtime.settings import ServiceSettings
 from tests.ingest.brand import SECRETS, sources
@@ -78,41 +84,83 @@ def _records(headers: dict[str, str], body: bytes) -> list[Record]:
     ]
 
 
-async def bare(producer: KafkaProducer, _database: str) -> App:
-    """The same work without a framework."""
+Put = Callable[[dict[str, str], bytes], Awaitable[int]]
+"""Takes one request; returns how many notifications were new. Raises Refused."""
 
+
+def _put(producer: KafkaProducer, store: EventStore | None = None) -> Put:
+    async def put(headers: dict[str, str], body: bytes) -> int:
+        records = _records(headers, body)
+        if store is None:
+            await producer.publish(records)
+            return len(records)
+        by_id = {record.headers[0][1].decode(): record for record in records}
+        known = await store.known(list(by_id))
+        new = [one for one in by_id if one not in known]
+        await producer.publish([by_id[one] for one in new])
+        original = Original("x", body, datetime.now(UTC))
+        return len(await store.record([(original, new)])) if new else 0
+
+    return put
+
+
+def _bare(put: Put) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive, 1_048_576)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         try:
-            records = _records(headers, body)
+            accepted = await put(headers, body)
         except Refused:
             await answer(send, 401)
             return
-        await producer.publish(records)
-        await answer_json(send, 200, {"accepted": len(records)})
+        await answer_json(send, 200, {"accepted": accepted})
 
     return app
 
 
-async def fastapi(producer: KafkaProducer, _database: str) -> App:
-    """The same work behind a FastAPI route."""
+def _fastapi(put: Put) -> App:
     app = FastAPI()
 
     @app.post("/webhooks/x")
     async def webhook(request: Request) -> dict[str, int]:
         body = await request.body()
         try:
-            records = _records(dict(request.headers), body)
+            return {"accepted": await put(dict(request.headers), body)}
         except Refused:
             raise HTTPException(401) from None
-        await producer.publish(records)
-        return {"accepted": len(records)}
 
     # The one place where the types of the two worlds meet.
     made: Any = app
     found: App = made
     return found
+
+
+async def bare(producer: KafkaProducer, _database: str) -> App:
+    """The same work without a framework."""
+    return _bare(_put(producer))
+
+
+async def bare_postgres(producer: KafkaProducer, database: str) -> App:
+    """With repetitions dropped and originals kept in PostgreSQL, one request at a time."""
+    return _bare(_put(producer, await _store(database)))
+
+
+async def fastapi(producer: KafkaProducer, _database: str) -> App:
+    """The same work behind a FastAPI route."""
+    return _fastapi(_put(producer))
+
+
+async def fastapi_postgres(producer: KafkaProducer, database: str) -> App:
+    """As `bare_postgres`, behind a FastAPI route."""
+    return _fastapi(_put(producer, await _store(database)))
+
+
+async def _store(database: str) -> EventStore:
+    pool = intake_pool(database)
+    await pool.open()
+    store = PostgresEventStore(pool, patience=5.0)
+    await store.migrate()
+    return store
 
 
 def _intake(producer: KafkaProducer, store: EventStore) -> App:
@@ -135,17 +183,15 @@ async def ours(producer: KafkaProducer, _database: str) -> App:
 
 async def ours_whole(producer: KafkaProducer, database: str) -> App:
     """As it runs: originals and ids in PostgreSQL as well."""
-    pool = create_pool(database, name="benchmark")
-    await pool.open()
-    store = PostgresEventStore(pool)
-    await store.migrate()
-    return _intake(producer, store)
+    return _intake(producer, await _store(database))
 
 
-VARIANTS: dict[str, Callable[[KafkaProducer, str], Any]] = {
+VARIANTS: dict[str, Callable[[KafkaProducer, str], Awaitable[App]]] = {
     "forward": forward,
     "bare": bare,
+    "bare+postgres": bare_postgres,
     "fastapi": fastapi,
+    "fastapi+postgres": fastapi_postgres,
     "presence": ours,
     "presence+postgres": ours_whole,
 }

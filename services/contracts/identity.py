@@ -14,7 +14,14 @@ import orjson
 
 
 def _joined(*components: str) -> str:
-    return ":".join(quote(component, safe="") for component in components)
+    return ":".join([_quoted(component) for component in components])
+
+
+def _quoted(component: str) -> str:
+    # Nearly all are digits or words, and an item takes a dozen of them.
+    if component.isalnum() and component.isascii():
+        return component
+    return quote(component, safe="")
 
 
 def item_id(platform: str, account_id: str, native_id: str) -> str:

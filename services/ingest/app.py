@@ -31,7 +31,7 @@ from services.ingest.speaking.desk import SOURCE, Desk
 from services.ingest.speaking.handlers import ReplyHandler
 from services.ingest.speaking.registry import build_speakers
 from services.ingest.spooling import Spooling
-from services.ingest.store.event_store import PostgresEventStore
+from services.ingest.store.event_store import PostgresEventStore, intake_pool
 from services.ingest.store.hours import Hours
 from services.ingest.store.leases import Account, PostgresLeases
 from services.ingest.store.reply_store import PostgresReplyStore
@@ -93,7 +93,8 @@ class Ingest:
         sources = build_sources(configuration, secret, settings.link_secret)
         metrics.initialise({*sources, *PULLED, SOURCE}, source_labels(configuration))
         self._pool = create_pool(self._url, name="ingest")
-        self._store = PostgresEventStore(self._pool)
+        self._intake_pool = intake_pool(self._url)
+        self._store = PostgresEventStore(self._intake_pool)
         self._producer = create_producer(settings, service="ingest")
         self._collector = collector = Collector(self._producer, self._store, metrics, self._clock)
         link_secret = settings.link_secret
@@ -220,6 +221,7 @@ class Ingest:
             self.workers.start("spool", self._spooling.run())
         await wait_until(self._database_answers, clock=self._clock, says="PostgreSQL")
         await self._pool.open()
+        await self._intake_pool.open()
         await self._store.migrate()
         await wait_until(self._kafka_answers, clock=self._clock, says="Kafka and its topics")
         self.workers.start("forget", self._forget())
@@ -240,6 +242,7 @@ class Ingest:
         await self._broker.stop()
         await self._spool.close()
         await self._producer.close()
+        await self._intake_pool.close()
         await self._pool.close()
 
     async def _database_answers(self) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from services.contracts import identity
 from services.contracts.events import Action, Notification, Origin
-from services.ingest.collector import Collector, Taken
+from services.ingest.collector import Collector
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed
 from services.ingest.domain.threads import Thread
@@ -18,6 +18,7 @@ from services.ingest.sources.pulled import Event, Look, Page, PulledSource
 from services.ingest.store.event_store import EventStore, Feed, Original
 from services.ingest.store.thread_store import Place, ThreadStore
 from services.ingest.tenure import Tenure
+from services.ingest.work import Taken
 from services.runtime.backoff import Backoff, retry
 from services.runtime.clock import Clock
 from services.runtime.logs import get_logger

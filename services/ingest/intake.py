@@ -30,13 +30,14 @@ from datetime import timedelta
 from urllib.parse import parse_qsl
 
 from services.ingest import replay_mark
-from services.ingest.collector import Collector, Taken
+from services.ingest.collector import Collector
 from services.ingest.domain.outcome import Parsed, Rejected, RejectReason
 from services.ingest.domain.rate import Bucket, Rate
 from services.ingest.metrics import Metrics
 from services.ingest.sources.source import Accounts, Delivery, Refused, Source
 from services.ingest.spooling import Spooling
 from services.ingest.store.event_store import Original
+from services.ingest.work import Taken
 from services.runtime.asgi import (
     BodyTooLarge,
     ClientGone,
@@ -131,8 +132,7 @@ class Intake:
             status = 400
         finally:
             self._in_hand -= 1
-            self._metrics.requests.labels(source.name, str(status)).inc()
-            self._metrics.seconds.labels(source.name).observe(self._clock.monotonic() - begun)
+            self._metrics.answered(source.name, status, self._clock.monotonic() - begun)
 
     async def _handle(
         self, source: Source, scope: Scope, receive: Receive

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import product
+from typing import TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 
 from services.contracts.events import Direction, Kind, Notification, Origin
 from services.contracts.topics import INTAKE_DLQ
@@ -14,6 +16,8 @@ from services.ingest.domain.outcome import IgnoreReason, RejectReason
 from services.ingest.domain.replying import RefusalCause
 from services.ingest.sources.source import RefusalReason
 from services.runtime.metrics import dead_letters_counter
+
+M = TypeVar("M", bound=MetricWrapperBase)
 
 _PRECEDENCE = (
     Kind.direct, Kind.review, Kind.reply, Kind.comment, Kind.quote, Kind.mention, Kind.repost,
@@ -33,6 +37,7 @@ class Metrics:
     """Everything that ingest counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._children: dict[tuple[int, tuple[str, ...]], MetricWrapperBase] = {}
         labels = ["source", "kind", "direction", "origin"]
         self.notifications = Counter(
             "presence_notifications_total", "Events taken in.", labels, registry=registry
@@ -167,11 +172,29 @@ class Metrics:
                 self.refused.labels(source, refused.value)
             self.seconds.labels(source)
 
-    def labels_of(self, source: str, one: Notification) -> Mapping[str, str]:
-        """The four labels of an event."""
-        return {
-            "source": source,
-            "kind": kind_label(one.kinds),
-            "direction": one.direction.value,
-            "origin": one.origin.value,
-        }
+    def taken(self, source: str, one: Notification) -> Counter:
+        """The counter of events like this one."""
+        labels = source, kind_label(one.kinds), one.direction.value, one.origin.value
+        return self._child(self.notifications, labels)
+
+    def duplicate(self, source: str, one: Notification) -> Counter:
+        """The counter of repetitions of events like this one."""
+        labels = source, kind_label(one.kinds), one.direction.value, one.origin.value
+        return self._child(self.duplicates, labels)
+
+    def heard(self, source: str, account_id: str) -> Gauge:
+        """When the account was heard last."""
+        return self._child(self.last_event, (source, account_id))
+
+    def answered(self, source: str, status: int, seconds: float) -> None:
+        """One webhook request, with what it was answered."""
+        self._child(self.requests, (source, str(status))).inc()
+        self._child(self.seconds, (source,)).observe(seconds)
+
+    def _child(self, metric: M, labels: tuple[str, ...]) -> M:
+        """One label set. Finding it anew costs more than counting, four times in every request."""
+        key = id(metric), labels
+        found = self._children.get(key)
+        if found is None:
+            found = self._children[key] = metric.labels(*labels)
+        return cast("M", found)

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from services.contracts.events import Notification
-from services.ingest.collector import Collector, Taken
+from services.ingest.collector import Collector
 from services.ingest.domain.address import Heard
 from services.ingest.domain.outcome import (
     Ignored,
@@ -28,6 +28,7 @@ from services.ingest.domain.outcome import (
 from services.ingest.metrics import Metrics
 from services.ingest.store.event_store import Original
 from services.ingest.store.spool import Spool
+from services.ingest.work import Taken
 from services.runtime.backoff import Backoff, retry
 from services.runtime.clock import Clock
 from services.runtime.errors import Transient

@@ -21,8 +21,15 @@ _MIGRATION_LOCK = 7_273_747_001
 """An arbitrary number that all our processes share."""
 
 
-def create_pool(url: str, *, name: str, max_size: int = 8) -> Pool:
-    """A pool in autocommit mode; transactions are explicit. Open it with `await pool.open()`."""
+def create_pool(
+    url: str, *, name: str, max_size: int = 8, checked: bool = True, options: str = ""
+) -> Pool:
+    """A pool in autocommit mode; transactions are explicit. Open it with `await pool.open()`.
+
+    A checked pool asks a connection whether it lives before it hands it out, which costs a round trip:
+    leave that out only where the caller tries again on a connection that died. `options`: the server's
+    (-c name=value).
+    """
     return AsyncConnectionPool(
         url,
         name=name,
@@ -30,8 +37,12 @@ def create_pool(url: str, *, name: str, max_size: int = 8) -> Pool:
         max_size=max_size,
         open=False,
         timeout=5.0,
-        kwargs={"autocommit": True, "application_name": f"presence-{name}"},
-        check=AsyncConnectionPool.check_connection,
+        kwargs={
+            "autocommit": True,
+            "application_name": f"presence-{name}",
+            **({"options": options} if options else {}),
+        },
+        check=AsyncConnectionPool.check_connection if checked else None,
     )
 
 

@@ -7,9 +7,14 @@ Sources: the X webhook (the sender tries again until it hears 2xx, as platforms 
 killed with -9, a replica is paused for longer than its lease, Kafka is stopped and started, the Mastodon
 server is killed and started.
 
-What must hold at the end: whatever was accepted (2xx, or a status on the Mastodon server) is on the bus;
-nothing else is; records of one event are all the same event, so that a reader by event id has each effect
-once. Exit code 1 where it does not.
+Behind them run the real classify and alert with a chat, so that what a repeated record comes to is seen: one
+row in the inbox, one episode, one card. Some webhooks are delivered twice on purpose, the second time to the
+other replica.
+
+What must hold at the end: whatever was accepted (2xx, or a status on the Mastodon server) is on the bus and
+in the inbox once; nothing else is; records of one event are all the same event; nothing opened two episodes
+and no episode has two cards; every kind of fault and the double deliveries did happen. Exit code 1 where it
+does not.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,22 +39,26 @@ from typing import Any
 import aiohttp
 import httpx
 import orjson
+import psycopg
 import yaml
 from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
+from rich.table import Table
 
 from deploy.local import ports
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from services.contracts.events import Notification
 from services.contracts.topics import NOTIFICATIONS
-from tests.ingest.brand import LINK_SECRET, SECRETS, payload, platform
+from tests.faults.downstream import PRESENCE, TOKENS, Downstream
+from tests.ingest.brand import SECRETS, payload, platform
 from tests.integration.ingest_service import settings_for, with_accounts
 from tests.integration.test_ingest_mastodon import Server
 
-PRESENCE = Path(sys.executable).with_name("presence")
 X_ACCOUNT = "2244994945"
 MASTODON_SHARE = 0.1
+TWICE = 7
+"""One webhook in so many is delivered again although it was accepted."""
 SAY = Console(stderr=True)
 
 
@@ -98,13 +108,18 @@ class Tally:
     posted: set[str] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
     waits: list[float] = field(default_factory=list)
+    twice: int = 0
+    known_again: int = 0
+    """Of those, answered as duplicates."""
     faults: Counter[str] = field(default_factory=Counter)
 
 
 class Run:
     """Everything, and what breaks it."""
 
-    def __init__(self, folder: Path, seconds: float, rate: float, seed: int) -> None:
+    def __init__(
+        self, folder: Path, seconds: float, rate: float, seed: int, *, whole: bool = True
+    ) -> None:
         self.folder, self.seconds, self.rate = folder, seconds, rate
         self.chance = random.Random(seed)
         self.tally = Tally()
@@ -113,13 +128,18 @@ class Run:
         self.mastodon = Server(folder)
         self.replicas: list[Replica] = []
         self.air = ""
+        self.database = ""
+        self.whole = whole
+        self.kinds = [self._kill_replica, self._kafka, self._mastodon, self._pause_replica]
+        self.tally.faults.update({_name(kind): 0 for kind in self.kinds})
+        self.downstream: Downstream | None = None
 
     async def prepare(self, http: httpx.AsyncClient) -> None:
         self.kafka.start()
         self.postgres.start()
         await asyncio.to_thread(self.mastodon.start)
-        database = self.postgres.create_database("faults")
-        settings_for(self.kafka.bootstrap, database)
+        self.database = self.postgres.create_database("faults")
+        settings_for(self.kafka.bootstrap, self.database)
         who = await http.get(
             f"{self.mastodon.url}/api/v1/accounts/verify_credentials",
             headers={"authorization": "Bearer air_token"},
@@ -137,19 +157,24 @@ class Run:
             },
             {"platform": "mastodon", "id": self.air, "brand": "air", "settings": server},
         )
+        raw = file.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if self.whole:
+            self.downstream = Downstream(self.folder, raw)
+            raw = self.downstream.configuration
         written = self.folder / "presence.yaml"
-        written.write_text(
-            yaml.safe_dump(file.model_dump(mode="json", by_alias=True, exclude_none=True))
-        )
+        written.write_text(yaml.safe_dump(raw))
         environment = {
-            **os.environ, **SECRETS,
+            **os.environ, **SECRETS, **TOKENS,
             "MASTODON_TOKEN": "air_token",
             "PRESENCE_CONFIG": str(written),
             "PRESENCE_KAFKA": self.kafka.bootstrap,
-            "PRESENCE_DATABASE_URL": database,
-            "PRESENCE_LINK_SECRET": LINK_SECRET.get_secret_value(),
+            "PRESENCE_DATABASE_URL": self.database,
+            "PRESENCE_LINK_SECRET": "the link secret of the fault runs, long enough",
+            "PRESENCE_PUBLIC_URL": "http://127.0.0.1:1",
             "PRESENCE_HOST": "127.0.0.1",
         }  # fmt: skip
+        if self.downstream is not None:
+            self.downstream.start(environment)
         self.replicas = [Replica(environment, self.folder / f"ingest-{n}.log") for n in (1, 2)]
         for replica in self.replicas:
             replica.start()
@@ -197,7 +222,7 @@ class Run:
         self.tally.sent += 1
         begun = time.monotonic()
         # Some platforms deliver twice for no reason.
-        copies = 2 if number % 47 == 0 else 1
+        copies = 2 if number % TWICE == 0 else 1
         attempt = 0
         while copies:
             replica = self.replicas[(number + attempt) % 2]
@@ -206,7 +231,7 @@ class Run:
             try:
                 async with http.post(url, data=body, headers=headers) as answer:
                     status, wait = answer.status, answer.headers.get("retry-after", "0")
-                    await answer.read()
+                    said = await answer.read()
             except (aiohttp.ClientError, TimeoutError) as error:
                 self.tally.answers[type(error).__name__] += 1
                 await asyncio.sleep(0.5 + self.chance.random())
@@ -214,6 +239,9 @@ class Run:
             self.tally.answers[str(status)] += 1
             if status == 200:
                 copies -= 1
+                if native in self.tally.accepted:
+                    self.tally.twice += 1
+                    self.tally.known_again += orjson.loads(said)["duplicates"]
                 self.tally.accepted.add(native)
             elif status == 503:
                 await asyncio.sleep(float(wait) * self.chance.random() + 0.5)
@@ -238,13 +266,12 @@ class Run:
 
     async def faults(self) -> None:
         """One every 12 to 20 s, until cancelled."""
-        kinds = [self._kill_replica, self._kafka, self._mastodon, self._pause_replica]
         while True:
-            self.chance.shuffle(kinds)
-            for fault in kinds:
+            self.chance.shuffle(self.kinds)
+            for fault in self.kinds:
                 await asyncio.sleep(self.chance.uniform(4, 8))
-                SAY.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {fault.__name__.strip('_')}")
-                self.tally.faults[fault.__name__.strip("_")] += 1
+                SAY.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {_name(fault)}")
+                self.tally.faults[_name(fault)] += 1
                 await fault()
 
     async def _kill_replica(self) -> None:
@@ -308,7 +335,16 @@ class Run:
         for _ in range(5):
             await asyncio.to_thread(bus.read, 1.0)
         bus.close()
-        return self._figures(bus, wanted, posted)
+        figures = self._figures(bus, wanted, posted)
+        if self.downstream is not None:
+            figures["effects"] = await self.downstream.settle(len(bus.events))
+        return figures
+
+    def _takeovers(self) -> int:
+        """How often one replica took over listening from the other."""
+        with psycopg.connect(self.database) as connection:
+            row = connection.execute("select coalesce(sum(fence - 1), 0) from ingest.leases")
+            return int((row.fetchone() or (0,))[0])
 
     def _figures(self, bus: Bus, wanted: set[tuple[str, str]], posted: set[str]) -> dict[str, Any]:
         waits = sorted(self.tally.waits) or [0.0]
@@ -320,11 +356,15 @@ class Run:
             "webhooks_accepted": len(self.tally.accepted),
             "answers": dict(self.tally.answers),
             "mastodon_statuses": len(posted),
+            "delivered_twice_on_purpose": self.tally.twice,
+            "of_them_answered_as_duplicates": self.tally.known_again,
+            "leases_taken_over": self._takeovers(),
             "accepted": len(wanted),
             "on_the_bus": len(bus.items),
             "missing": len(wanted - bus.items),
             "never_sent": len(bus.items - wanted),
             "records": bus.records,
+            "events": len(bus.events),
             "repeated_records": bus.records - len(bus.events),
             "events_with_two_contents": bus.contradictions,
             "webhook_accepted_after_seconds": {
@@ -334,6 +374,10 @@ class Run:
             },
             "mastodon_heard_after_seconds": _spread(bus.delays),
         }
+
+
+def _name(fault: Callable[[], Awaitable[None]]) -> str:
+    return fault.__name__.strip("_")
 
 
 def _spread(values: list[float]) -> dict[str, float]:
@@ -380,15 +424,14 @@ class Bus:
         self._consumer.close()
 
 
-async def run(folder: Path, seconds: float, rate: float, seed: int) -> dict[str, Any]:
+async def run(one: Run) -> dict[str, Any]:
     """The whole run; returns its figures."""
-    one = Run(folder, seconds, rate, seed)
     async with httpx.AsyncClient() as http:
         try:
             await one.prepare(http)
             faults = asyncio.create_task(one.faults())
             loading = asyncio.create_task(one.load())
-            await asyncio.wait({faults, loading}, timeout=seconds)
+            await asyncio.wait({faults, loading}, timeout=one.seconds)
             faults.cancel()
             await asyncio.gather(faults, return_exceptions=True)
             for replica in one.replicas:
@@ -402,16 +445,44 @@ async def run(folder: Path, seconds: float, rate: float, seed: int) -> dict[str,
             for replica in one.replicas:
                 replica.send(signal.SIGCONT)
                 replica.kill()
+            if one.downstream is not None:
+                await asyncio.to_thread(one.downstream.stop)
             one.mastodon.kill()
             one.postgres.stop()
             one.kafka.stop()
 
 
+NEVER = ("missing", "never_sent", "events_with_two_contents")
+NO_EFFECT_TWICE = ("unfolded", "opened_twice", "episodes_with_two_cards", "undelivered")
+
+
 def failures(figures: dict[str, Any]) -> list[str]:
     """What should not be."""
-    return [
-        name for name in ("missing", "never_sent", "events_with_two_contents") if figures[name]
-    ] + ([] if figures["webhooks_sent"] == figures["webhooks_accepted"] else ["webhooks_accepted"])
+    wrong = [name for name in NEVER if figures[name]]
+    if figures["webhooks_sent"] != figures["webhooks_accepted"]:
+        wrong.append("webhooks_accepted")
+    # A run in which nothing went wrong proves nothing.
+    wrong += [f"no {name}" for name, count in figures["faults"].items() if not count]
+    wrong += [
+        f"no {name}"
+        for name in ("delivered_twice_on_purpose", "of_them_answered_as_duplicates")
+        if not figures[name]
+    ]
+    if effects := figures.get("effects"):
+        wrong += [name for name in NO_EFFECT_TWICE if effects[name]]
+        if effects["inbox"] != figures["events"] or not effects["cards"]:
+            wrong.append("inbox or cards")
+    return wrong
+
+
+def table(figures: dict[str, Any]) -> Table:
+    """For a person."""
+    made = Table("figure", "value")
+    for name, value in figures.items():
+        shown = value.items() if isinstance(value, dict) else [("", value)]
+        for part, number in shown:
+            made.add_row(f"{name} {part}".replace("_", " ").strip(), str(number))
+    return made
 
 
 def main() -> int:
@@ -421,11 +492,15 @@ def main() -> int:
     options.add_argument("--rate", type=float, default=50.0, help="notifications a second")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--folder", type=Path, help="keep logs and data here")
+    options.add_argument("--json", action="store_true")
     given = options.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="presence-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
-    figures = asyncio.run(run(folder, given.minutes * 60, given.rate, given.seed))
-    print(json.dumps(figures, indent=2))
+    figures = asyncio.run(run(Run(folder, given.minutes * 60, given.rate, given.seed)))
+    if given.json:
+        print(json.dumps(figures))
+    else:
+        Console().print(table(figures))
     wrong = failures(figures)
     SAY.print(f"[red]wrong: {', '.join(wrong)}; logs in {folder}" if wrong else "[green]all there")
     return 1 if wrong else 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prometheus_client import CollectorRegistry
 
 from services.contracts.events import Action, Notification
 from services.ingest.collector import Collector
 from services.ingest.metrics import Metrics
 from services.ingest.store.event_store import MemoryEventStore, Original
+from services.ingest.work import Taken, Work
 from services.runtime.clock import ManualClock
 from services.runtime.producer import MemoryProducer
 from tests.ingest.brand import NOW, platform
@@ -47,3 +50,19 @@ async def test_words_and_deletion_in_one_payload_are_not_kept() -> None:
 async def test_a_repeated_deletion_changes_nothing() -> None:
     again = (b"deletion", [GONE])
     assert await kept_of((b"words", [SAID]), again, again) == [b"deletion"]
+
+
+async def test_words_that_are_still_being_recorded_when_their_deletion_comes_are_not_kept() -> None:
+    store, clock = MemoryEventStore(), ManualClock(NOW)
+    collector = Collector(MemoryProducer(), store, Metrics(CollectorRegistry()), clock)
+    groups = [(b"words", [SAID]), (b"deletion", [GONE])]
+    takes = [collector._take([work]) for work in map(_work, groups)]
+    published = [await take for take in takes]
+    await collector._record(published)
+    assert [one.body for one in store.originals] == [b"", b"deletion"]
+
+
+def _work(payload: tuple[bytes, list[Notification]]) -> Work:
+    body, said = payload
+    done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+    return Work(said, Original("meta", body, NOW), done)

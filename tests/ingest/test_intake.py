@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -18,12 +18,13 @@ from prometheus_client import CollectorRegistry
 
 from services.contracts.events import Notification, Origin
 from services.contracts.topics import INTAKE_DLQ, NOTIFICATIONS, Header
-from services.ingest import replay_mark
+from services.ingest import remembering, replay_mark
 from services.ingest.collector import Collector
+from services.ingest.domain.address import Address
 from services.ingest.intake import Intake
 from services.ingest.metrics import Metrics
 from services.ingest.sources.x import XSource
-from services.ingest.store.event_store import MemoryEventStore
+from services.ingest.store.event_store import Entry, MemoryEventStore, Original
 from services.runtime.asgi import Router
 from services.runtime.clock import ManualClock
 from services.runtime.errors import Permanent, Transient
@@ -37,9 +38,11 @@ LIMIT = 60_000
 class World:
     """The intake with everything around it in memory."""
 
-    def __init__(self, producer: MemoryProducer | None = None) -> None:
+    def __init__(
+        self, producer: MemoryProducer | None = None, store: MemoryEventStore | None = None
+    ) -> None:
         self.producer = producer or MemoryProducer()
-        self.store = MemoryEventStore()
+        self.store = store or MemoryEventStore()
         self.clock = ManualClock(NOW)
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
@@ -253,11 +256,11 @@ async def test_a_wrong_replay_mark_is_refused_and_never_taken_for_live(
 async def test_a_notification_is_replayed_as_it_was(world: World) -> None:
     await world.file("x", "mention")
     (first,) = world.notifications
-    world.store.seen.clear()
     body = orjson.dumps({"type": "notification", "data": first.model_dump(mode="json")})
-    answer = await world.post("replay", body)
+    another = World()
+    answer = await another.post("replay", body)
     assert answer.status_code == 202
-    replayed = world.notifications[-1]
+    (replayed,) = another.notifications
     assert replayed.event_id == first.event_id
     assert replayed.origin is Origin.replay
     assert not replayed.may_page
@@ -368,7 +371,91 @@ async def test_without_postgresql_intake_goes_on(world: World) -> None:
     world.store.broken = True
     assert (await world.file("x", "mention")).json()["accepted"] == 1
     assert world.count("presence_ingest_store_failures_total") >= 1
+    assert (await world.file("x", "mention")).json()["duplicates"] == 1, "the newest are in memory"
     assert len(world.notifications) == 1
+
+
+async def test_of_many_ids_the_newest_are_in_memory_and_postgresql_knows_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remembering, "RECENT", 2)
+    store, asked = MemoryEventStore(), list[Collection[str]]()
+    known = store.known
+
+    async def observed(event_ids: Collection[str]) -> frozenset[str]:
+        asked.append(event_ids)
+        return await known(event_ids)
+
+    monkeypatch.setattr(store, "known", observed)
+    memory = remembering.Remembering(store, Metrics(CollectorRegistry()), ManualClock(NOW))
+    for event_id in ("a", "b", "c"):
+        memory.acknowledged([event_id])
+    await store.record([(Original("x", b"{}", NOW), ["a"])])
+    assert await memory.known(["b", "c"]) == {"b", "c"}
+    assert asked == [], "memory was enough"
+    assert await memory.known(["a", "c", "d"]) == {"a", "c"}
+    assert asked == [{"a", "d"}]
+
+
+class SlowStore(MemoryEventStore):
+    """Records only when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = asyncio.Event()
+
+    async def record(
+        self,
+        entries: Sequence[Entry],
+        addresses: Sequence[Address] = (),
+        gone: Collection[str] = (),
+    ) -> frozenset[str]:
+        await self.may.wait()
+        return await super().record(entries, addresses, gone)
+
+
+async def test_while_one_group_is_recorded_the_next_is_published_and_nobody_is_told_early() -> None:
+    world = World(store=SlowStore())
+    first = asyncio.create_task(world.file("x", "mention"))
+    await _until(lambda: len(world.producer.records) == 1)
+    again = asyncio.create_task(world.file("x", "mention"))
+    other = asyncio.create_task(world.file("shop", "review"))
+    await _until(lambda: len(world.producer.records) == 2)
+    assert not first.done()
+    assert not again.done(), "a repetition is not told before what it repeats is kept"
+    assert isinstance(world.store, SlowStore)
+    world.store.may.set()
+    assert [one.json()["accepted"] for one in (await first, await again, await other)] == [1, 0, 1]
+    assert len(world.notifications) == 2
+
+
+class TiredProducer(MemoryProducer):
+    """Acknowledges some turns of the loop later."""
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await super().publish(records)
+
+
+async def test_whoever_comes_while_two_groups_are_in_hand_is_answered() -> None:
+    world, said = World(TiredProducer()), platform("x").one("mention")
+
+    async def come(number: int) -> int:
+        for _ in range(number):
+            await asyncio.sleep(0)
+        one = said.model_copy(update={"event_id": f"x:1:{number}:created"})
+        return (await world.collector.take([one], Original("x", b"{}", NOW))).accepted
+
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*map(come, range(60))) == [1] * 60
+    assert len(world.store.originals) == 60
+
+
+async def _until(right: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not right():
+            await asyncio.sleep(0)
 
 
 class SmallProducer(MemoryProducer):

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
+import os
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, LiteralString, Protocol
 
+import orjson
 import psycopg
-from psycopg.types.json import Jsonb
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from services.contracts.base import StrEnum
 from services.ingest.domain.address import Address
 from services.runtime.errors import Permanent, Transient
-from services.runtime.postgres import Pool, load_queries, migrate
+from services.runtime.postgres import Pool, create_pool, load_queries, migrate
 
 SCHEMA = "ingest"
 PACKAGE = "services.ingest.store"
@@ -101,6 +101,16 @@ async def answering(pool: Pool, patience: float) -> AsyncIterator[Any]:
         raise Transient(StoreReason.unavailable, type(error).__name__) from error
 
 
+def intake_pool(url: str) -> Pool:
+    """Connections for the event store alone: intake never waits for whoever else works with PostgreSQL.
+
+    Not checked on the way out, because the store tries again. Every query goes by a key: a plan that was made
+    while the tables were empty must not read them from end to end a week later.
+    """
+    options = "-c enable_seqscan=off"
+    return create_pool(url, name="ingest-intake", max_size=4, checked=False, options=options)
+
+
 class PostgresEventStore:
     """The real one.
 
@@ -121,14 +131,29 @@ class PostgresEventStore:
     async def _rows(
         self, name: str, parameters: dict[str, Any], patience: float | None = None
     ) -> Sequence[Any]:
-        async with answering(self._pool, patience or self._patience) as connection:
+        patience = patience or self._patience
+        try:
+            return await self._ask(name, parameters, patience)
+        except Transient as error:
+            if not isinstance(error.__cause__, psycopg.OperationalError):
+                raise
+        # PostgreSQL was restarted and nobody looked: what else is in the pool has died as well.
+        try:
+            async with asyncio.timeout(patience):
+                await self._pool.check()
+        except TimeoutError as error:
+            raise Transient(StoreReason.timeout, f"no answer within {patience} s") from error
+        return await self._ask(name, parameters, patience)
+
+    async def _ask(self, name: str, parameters: dict[str, Any], patience: float) -> Sequence[Any]:
+        async with answering(self._pool, patience) as connection:
             cursor = await connection.execute(self._queries[name], parameters)
             rows: Sequence[Any] = await cursor.fetchall()
             return rows
 
     async def known(self, event_ids: Collection[str]) -> frozenset[str]:
         """See EventStore."""
-        rows = await self._rows("known", {"event_ids": list(event_ids)})
+        rows = await self._rows("known", {"event_ids": _json(list(event_ids))})
         return frozenset(row[0] for row in rows)
 
     async def record(
@@ -138,24 +163,31 @@ class PostgresEventStore:
         gone: Collection[str] = (),
     ) -> frozenset[str]:
         """See EventStore. Ids go in order: two replicas with the same events cannot lock each other."""
-        payloads = [(uuid.uuid4(), original) for original, _ in entries]
-        seen = sorted(
-            (event_id, payload_id)
-            for (payload_id, _), (_, ids) in zip(payloads, entries, strict=True)
-            for event_id in ids
-        )
+        payloads: list[dict[str, Any]] = []
+        events: list[dict[str, Any]] = []
+        first = 1
+        for original, ids in entries:
+            payload_id = _payload_id(original.received_at)
+            payloads.append(
+                {
+                    "id": payload_id,
+                    "source": original.source,
+                    "content_type": original.content_type[:200],
+                    "first": first,
+                    "size": len(original.body),
+                    "received_at": original.received_at,
+                }
+            )
+            first += len(original.body)
+            events += ({"event_id": one, "payload_id": payload_id} for one in ids)
         rows = await self._rows(
             "record",
             {
-                "ids": [payload_id for payload_id, _ in payloads],
-                "sources": [one.source for _, one in payloads],
-                "content_types": [one.content_type[:200] for _, one in payloads],
-                "bodies": [one.body for _, one in payloads],
-                "received": [one.received_at for _, one in payloads],
-                "event_ids": [event_id for event_id, _ in seen],
-                "payload_ids": [payload_id for _, payload_id in seen],
-                "gone": list(gone),
-                "addresses": Jsonb([_row(one) for one in sorted(addresses, key=_item_id)]),
+                "payloads": _json(payloads),
+                "bodies": b"".join(original.body for original, _ in entries),
+                "events": _json(sorted(events, key=_event_id)),
+                "gone": _json(list(gone)),
+                "addresses": _json([_row(one) for one in sorted(addresses, key=_item_id)]),
             },
             self._record_patience,
         )
@@ -190,6 +222,24 @@ class PostgresEventStore:
         return gone
 
 
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _payload_id(received_at: datetime) -> str:
+    """A UUID of version 7: in the order of time, so that an index grows at its end."""
+    time = int(received_at.timestamp() * 1000).to_bytes(6)
+    chance = bytearray(os.urandom(10))
+    chance[0] = 0x70 | chance[0] & 0x0F
+    chance[2] = 0x80 | chance[2] & 0x3F
+    return (time + chance).hex()
+
+
+def _event_id(one: dict[str, Any]) -> str:
+    found: str = one["event_id"]
+    return found
+
+
 def _item_id(one: Address) -> str:
     return one.item_id
 
@@ -202,7 +252,7 @@ def _row(one: Address) -> dict[str, Any]:
         "root": one.root,
         "counterpart_id": one.counterpart_id,
         "private": one.private,
-        "said_at": one.said_at.isoformat(),
+        "said_at": one.said_at,
         "details": dict(one.details),
     }
 
@@ -243,8 +293,8 @@ class MemoryEventStore:
         new = frozenset(event_id for _, ids in entries for event_id in ids) - self.seen
         self.seen |= new
         self.originals.extend(original for original, _ in entries)
-        before = [one for one in self._brought if one.startswith(tuple(f"{id_}:" for id_ in gone))]
-        for event_id in before:
+        prefixes = tuple(f"{item_id}:" for item_id in gone)
+        for event_id in [one for one in self._brought if prefixes and one.startswith(prefixes)]:
             original = self._brought.pop(event_id)
             self.originals = [one for one in self.originals if one is not original]
         self._brought.update((event_id, one) for one, ids in entries for event_id in ids)

@@ -1,21 +1,23 @@
 -- name: known
 -- Which of these events were taken in before.
-select event_id from ingest.seen where event_id = any(%(event_ids)s);
+select event_id from ingest.seen
+where event_id = any(array(select json_array_elements_text(%(event_ids)s::json)));
 
 -- name: record
 -- Keep originals, where answers go, and the ids of what Kafka has acknowledged. Returns the ids that were new: of two
 -- replicas with the same event at the same moment one is told so, the other is not.
+-- `bodies` are the payloads one after the other; lists come as JSON, which is much cheaper to make than arrays.
 -- `gone`: items that their authors have deleted; the payloads that brought their words go in the same step.
 with payload as (
     insert into ingest.payloads (id, source, content_type, body, received_at)
-    select * from unnest(
-        %(ids)s::uuid[], %(sources)s::text[], %(content_types)s::text[], %(bodies)s::bytea[],
-        %(received)s::timestamptz[]
+    select id, source, content_type, substr(%(bodies)b, first, size), received_at
+    from json_to_recordset(%(payloads)s::json) as one (
+        id uuid, source text, content_type text, first int, size int, received_at timestamptz
     )
 ), address as (
     insert into ingest.addresses
         (item_id, platform, account_id, root, counterpart_id, private, said_at, details)
-    select * from jsonb_to_recordset(%(addresses)s) as one (
+    select * from json_to_recordset(%(addresses)s::json) as one (
         item_id text, platform text, account_id text, root text, counterpart_id text, private boolean,
         said_at timestamptz, details jsonb
     )
@@ -23,13 +25,14 @@ with payload as (
     set root = excluded.root, details = excluded.details, kept_at = clock_timestamp()
 ), redacted as (
     delete from ingest.payloads where id in (
-        select one.payload_id from unnest(%(gone)s::text[]) as item_id
+        select one.payload_id from json_array_elements_text(%(gone)s::json) as item_id
         join ingest.seen as one
-            on one.event_id collate "C" >= item_id || ':' and one.event_id collate "C" < item_id || ';'
+            on one.event_id >= item_id || ':' and one.event_id < item_id || ';'
     )
 )
 insert into ingest.seen (event_id, payload_id)
-select * from unnest(%(event_ids)s::text[], %(payload_ids)s::uuid[])
+select event_id, payload_id
+from json_to_recordset(%(events)s::json) as one (event_id text, payload_id uuid)
 on conflict (event_id) do nothing
 returning event_id;
 
