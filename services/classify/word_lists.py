@@ -1,9 +1,14 @@
-"""Reads the word lists that ship with the service: services/classify/words/<language>.yaml."""
+"""Reads the word lists that ship with the service.
+
+services/classify/words/<language>.yaml holds the cues, words/sensitive/<language>.yaml the flags.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -14,27 +19,52 @@ from services.contracts.events import Sensitive
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _File(BaseModel):
+class _Cues(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     language: str
     spaced: bool = True
     cues: dict[Cue, tuple[str, ...]]
+
+
+class _Flags(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    language: str
+    spaced: bool = True
     sensitive: dict[Sensitive, tuple[str, ...]]
+    idioms: dict[Sensitive, tuple[str, ...]] = {}
 
 
-def _read(content: str) -> WordList:
-    file = _File.model_validate(yaml.load(content, Loader=_LOADER))  # noqa: S506 - a safe loader
-    listed: list[tuple[Meaning, tuple[str, ...]]] = [*file.cues.items(), *file.sensitive.items()]
-    return WordList(file.language, file.spaced, dict(listed))
+def _cues(content: object) -> WordList:
+    file = _Cues.model_validate(content)
+    return WordList(file.language, file.spaced, dict[Meaning, Sequence[str]](file.cues))
+
+
+def _flags(content: object) -> WordList:
+    file = _Flags.model_validate(content)
+    found, idioms = file.sensitive, file.idioms
+    return WordList(
+        file.language,
+        file.spaced,
+        dict[Meaning, Sequence[str]](found),
+        dict[Meaning, Sequence[str]](idioms),
+    )
+
+
+def _files(folder: Traversable) -> Iterator[object]:
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".yaml"):
+            yield yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe loader
 
 
 @cache
 def built_in() -> Lexicon:
     """The word lists of every language, compiled once per process."""
-    folder = files("services.classify") / "words"
+    words = files("services.classify") / "words"
     return Lexicon(
-        _read(file.read_text(encoding="utf-8"))
-        for file in sorted(folder.iterdir(), key=lambda file: file.name)
-        if file.name.endswith(".yaml")
+        [
+            *(_cues(content) for content in _files(words)),
+            *(_flags(content) for content in _files(words / "sensitive")),
+        ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -33,12 +34,17 @@ class Reading:
 
     def first(self, meaning: Cue | Sensitive) -> str | None:
         """The first listed pattern that hints at this."""
-        return next((hit.words for hit in self.hits if hit.meaning is meaning), None)
+        found = (hit.words for hit in self.hits if hit.meaning is meaning and not hit.idiom)
+        return next(found, None)
 
     @property
     def flags(self) -> frozenset[Sensitive]:
-        """The sensitive flags that any list raises."""
-        return frozenset(hit.meaning for hit in self.hits if isinstance(hit.meaning, Sensitive))
+        """The sensitive flags that any list raises and no idiom takes back."""
+        standing: Counter[Sensitive] = Counter()
+        for hit in self.hits:
+            if isinstance(hit.meaning, Sensitive):
+                standing[hit.meaning] += -1 if hit.idiom else 1
+        return frozenset(flag for flag, hits in standing.items() if hits > 0)
 
     @property
     def speaks_of_nobody(self) -> bool:

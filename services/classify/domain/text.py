@@ -37,6 +37,9 @@ _INVISIBLE = dict.fromkeys(
     ]
 )
 _APOSTROPHES = dict.fromkeys(map(ord, "'’‘ʼ`´"), " ")
+# Of those that lose no accent by decomposing: Turkish, Polish and Danish letters, Arabic endings,
+# Persian letters and the stretching stroke, Hindi nasal signs and the dot under a letter.
+_TYPED_ALIKE = str.maketrans("ıłøđىةکیँ", "ilodيهكيं", "ـ़")
 # A bare domain begins where a word does and has few labels: else a line of dots costs quadratic time.
 _LINKS = re.compile(
     r"(?:https?://|www\.)\S+"
@@ -79,13 +82,17 @@ def visible(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Casefolded, apostrophes as spaces, accents off Latin, Cyrillic, Greek, Hebrew and Arabic."""
+    """Casefolded, apostrophes as spaces, accents off, and letters alike that people type alike.
+
+    Accents leave Latin, Cyrillic, Greek, Hebrew and Arabic; what Arabic, Hindi, Turkish and Polish
+    writers use for each other on a phone becomes one.
+    """
     text = text.casefold().translate(_APOSTROPHES)
     if text.isascii():
         return text
     # Marks from U+0900 on are letters of their scripts (Indic vowels, Japanese voicing): they stay.
     kept = (c for c in unicodedata.normalize("NFD", text) if c < "\u0300" or not _is_accent(c))
-    return unicodedata.normalize("NFC", "".join(kept))
+    return unicodedata.normalize("NFC", "".join(kept)).translate(_TYPED_ALIKE)
 
 
 def _is_accent(character: str) -> bool:
