@@ -23,6 +23,7 @@ class Layer(StrEnum):
     structure = "structure"
     spam_sign = "spam_sign"
     text = "text"
+    correction = "correction"
     sensitive = "sensitive"
 
 

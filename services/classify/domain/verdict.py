@@ -8,6 +8,7 @@ from math import exp, log
 
 from services.classify.domain.evidence import Evidence, Layer, Shift, gather, shown
 from services.classify.domain.impersonation import Identity, Resemblance, resembles
+from services.classify.domain.lessons import Told
 from services.classify.domain.need import AT_ONCE, NOBODY_WAITS, Need, urgency, waiting
 from services.classify.domain.reading import Reading
 from services.classify.domain.sensitive import SAYS, flags_of, is_broadcast
@@ -26,6 +27,12 @@ _READS_LIKE = {
     Label.spam: "reads like spam",
     Label.news: "reads like news",
 }
+
+
+TOLD = 0.8
+"""needs_answer, at least, of what people want to see as a conversation."""
+CORRECTED = "corrected"
+"""The name of the reason where a person's word decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +55,28 @@ class Read:
     scores: Sequence[float]
     """Of the text engine, in the order conversation, spam, news."""
     similarity: str | None = None
+    also: tuple[Evidence, ...] = ()
+    """What the team's corrections say of its author."""
+    told: Told | None = None
+    """What a person said of it, or of nearly the same text."""
 
 
 def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
     """Pure: the same item and scores give the same verdict."""
     reading = read.reading
-    evidence = [] if by.text_only else gather(item, reading)
+    evidence = [] if by.text_only else [*gather(item, reading), *read.also]
     scores = _combined(read.scores, evidence)
     need = waiting(item, reading)
     flags = flags_of(item, reading, likeliest(scores))
     label = decide(scores, keep_from(by.costs, need.value))
-    if flags and not is_broadcast(item):
+    told = read.told
+    if told is not None and (told.exact or not flags):
+        label, scores = told.label, _certain(told.label)
+        if label is Label.conversation:
+            need = Need(max(need.value, TOLD), need.says)
+    else:
+        told = None
+    if flags and not is_broadcast(item) and told is None:
         label, need = Label.conversation, Need(AT_ONCE, need.says)
     elif label is not Label.conversation:
         need = Need(NOBODY_WAITS, ())
@@ -75,10 +93,23 @@ def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
         language=reading.language,
         similarity=read.similarity,
         held=item.addressed and label is not Label.conversation,
-        reasons=_reasons(label, scores, read, evidence, need, flags, alike),
+        reasons=(
+            *_of_told(told),
+            *_reasons(label, scores, read, evidence, need, flags, alike),
+        ),
         engine=by.engine,
         model=by.model,
     )
+
+
+def _certain(label: Label) -> dict[Label, float]:
+    return {one: 0.98 if one is label else 0.01 for one in _LABELS}
+
+
+def _of_told(told: Told | None) -> tuple[Reason, ...]:
+    if told is None:
+        return ()
+    return (Reason(layer=Layer.correction, name=CORRECTED, says=told.says, weight=1.0),)
 
 
 def keep_from(costs: Costs, need: float) -> float:
