@@ -3,6 +3,7 @@ from the start."""
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -74,10 +75,15 @@ class Metrics:
 
     def count_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Call when they are on the bus."""
-        for verdict in verdicts:
-            language = verdict.language if verdict.language in _LANGUAGES else OTHER
-            self._verdicts.labels(verdict.label, verdict.engine, language).inc()
-            self._decided.labels(decided_by(verdict)).inc()
+        given = list(verdicts)
+        # A batch has few label sets: counting first saves most of what a counter costs.
+        for (label, engine, language), count in collections.Counter(
+            (one.label, one.engine, one.language if one.language in _LANGUAGES else OTHER)
+            for one in given
+        ).items():
+            self._verdicts.labels(label, engine, language).inc(count)
+        for decider, count in collections.Counter(map(decided_by, given)).items():
+            self._decided.labels(decider).inc(count)
 
     def spent(self, stage: Stage, items: int, seconds: float) -> None:
         """See `stages.Spent`."""
