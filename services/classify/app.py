@@ -96,7 +96,7 @@ class ClassifyService:
             consumption=self._consumption,
             clock=self._clock,
         )
-        self.app: App = self._routes(classify_app(classifier))
+        self.app: App = self._routes(classify_app(classifier, file.classify.needs_answer))
         self._topics = TopicsCheck(
             settings, (NOTIFICATIONS, CLASSIFIED, CORRECTIONS, _dlq(), NOTICES), self._clock
         )

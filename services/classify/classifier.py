@@ -51,6 +51,11 @@ class Classifier:
         """The engine's name."""
         return self._engine.name
 
+    @property
+    def costs(self) -> Costs:
+        """What a mistake costs here."""
+        return self._judgement.costs
+
     def judge(self, items: Sequence[Notification]) -> list[Verdict]:
         """One verdict an item, in order."""
         return self.decide(items, self.read(items))

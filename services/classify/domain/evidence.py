@@ -129,4 +129,4 @@ def _of_words(reading: Reading) -> Iterator[Evidence]:
 
 def shown(pattern: str | None) -> str:
     """A pattern of a word list as a person would write it."""
-    return (pattern or "").replace("*", "…").replace(" .. ", " … ").strip()
+    return (pattern or "").replace("*", "").replace(" .. ", " … ").strip()

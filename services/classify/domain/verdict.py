@@ -35,6 +35,15 @@ CORRECTED = "corrected"
 """The name of the reason where a person's word decided."""
 
 
+_LITTLE = {
+    Label.conversation: "a person talking",
+    Label.spam: "spam",
+    Label.news: "news",
+}
+_TELLING = 0.6
+"""Below, the likeliest label of the text alone is no argument to show a responder."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What judging goes by besides the item itself."""
@@ -57,6 +66,8 @@ class Read:
     similarity: str | None = None
     also: tuple[Evidence, ...] = ()
     """What the team's corrections say of its author."""
+    text_by: str = "text"
+    """Which stage the scores come from: the text engine, or `llm`."""
     told: Told | None = None
     """What a person said of it, or of nearly the same text."""
 
@@ -175,20 +186,30 @@ def _reasons(
         Reason(layer=Layer.text, name="need", says=says, weight=round(need.value, 3))
         for says in need.says
     ]
-    found += [
-        Reason(
-            layer=one.layer,
-            name=one.name,
-            says=one.says,
-            weight=round(_towards(label, one.shift), 3),
-        )
-        for one in evidence
-    ]
+    weighed = sorted(
+        ((round(_towards(label, one.shift), 3), one) for one in evidence), key=lambda pair: -pair[0]
+    )
+    speaking_for = [_reason(one, weight) for weight, one in weighed if weight >= 0]
+    against = [_reason(one, weight) for weight, one in weighed if weight < 0]
+    text = _of_text(label, scores, read, flags)
+    # What speaks for the label comes first: a card shows the first few.
+    return (*found, *speaking_for, text, *against)
+
+
+def _reason(one: Evidence, weight: float) -> Reason:
+    says = one.says if weight >= 0 else f"though {one.says}"
+    return Reason(layer=one.layer, name=one.name, says=says, weight=weight)
+
+
+def _of_text(
+    label: Label, scores: Mapping[Label, float], read: Read, flags: frozenset[Sensitive]
+) -> Reason:
     looks = likeliest(dict(zip(_LABELS, read.scores, strict=True)))
     share = read.scores[_LABELS.index(looks)]
     says = f"the text {_READS_LIKE[looks]} ({share:.0%})"
+    if share < _TELLING:
+        says = f"the text alone says little ({share:.0%} {_LITTLE[looks]})"
     if label is Label.conversation and likeliest(scores) is not label and not flags:
         says += ", not surely enough to leave a person waiting"
     weight = round(share if looks is label else -share, 3)
-    found.append(Reason(layer=Layer.text, name="text", says=says, weight=weight))
-    return tuple(found)
+    return Reason(layer=Layer.text, name=read.text_by, says=says, weight=weight)
