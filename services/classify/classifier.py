@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from services.classify.domain.impersonation import Identity
 from services.classify.domain.lessons import Lessons
+from services.classify.domain.signs import SpamSigns
 from services.classify.domain.similarity import signatures, weight
-from services.classify.domain.verdict import Judgement, Read, judge
+from services.classify.domain.verdict import NO_SIGNS, Judgement, Read, judge
 from services.classify.engines.port import TextEngine
 from services.classify.reader import Reader
 from services.classify.stages import Spent, Stage, unmeasured
@@ -29,6 +30,7 @@ class Classifier:
         costs: Costs,
         identities: Sequence[Identity] = (),
         *,
+        signs: SpamSigns = NO_SIGNS,
         text_only: bool = False,
         lessons: Callable[[], Lessons] = lambda: NOTHING_LEARNED,
         spent: Spent = unmeasured,
@@ -43,6 +45,7 @@ class Classifier:
             identities=tuple(identities),
             engine=engine.name,
             model=engine.model,
+            signs=signs,
             text_only=text_only,
         )
 

@@ -15,6 +15,7 @@ from services.classify.engines.port import TextEngine
 from services.classify.engines.rules import RulesEngine
 from services.classify.languages import LanguageDetector
 from services.classify.reader import Reader
+from services.classify.sign_lists import spam_signs
 from services.classify.stages import Spent, unmeasured
 from services.classify.word_lists import built_in
 from services.contracts.configuration import Configuration
@@ -63,6 +64,7 @@ def create_classifier(
         engine,
         configuration.classify.costs,
         identities,
+        signs=spam_signs(configuration),
         lessons=lessons,
         spent=spent,
     )

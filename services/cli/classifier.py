@@ -16,6 +16,7 @@ from rich.table import Table
 from services.classify.classifier import Classifier
 from services.classify.engines.rules import RulesEngine
 from services.classify.model import ENGINES, create_reader, engine_named
+from services.classify.sign_lists import shipped_signs
 from services.classify.training.corpus import Row, UnusableData, load
 from services.classify.training.evaluate import Judged, judge_rows, report
 from services.classify.training.fit import MissingExtra, Recipe
@@ -111,7 +112,9 @@ def evaluate(
     """
     rows = _load(files)
     reader = create_reader()
-    judged = _judge(rows, Classifier(reader, engine_named(engine, model), Costs()))
+    judged = _judge(
+        rows, Classifier(reader, engine_named(engine, model), Costs(), signs=shipped_signs())
+    )
     rules = _judge(rows, Classifier(reader, RulesEngine(), Costs(), text_only=True))
     found = report(judged, rules, needs_answer)
     if predictions is not None:

@@ -17,13 +17,16 @@ from services.classify.classifier import Classifier
 from services.classify.explain import Explanation, explain
 from services.classify.http import read_item
 from services.classify.model import create_reader, engine_named
+from services.classify.sign_lists import shipped_signs
 from services.contracts.configuration import Costs
 from services.contracts.events import Notification
 
 
 def explain_texts(text: str | None, file: Path | None, model: str | None, *, as_json: bool) -> None:
     """One explanation each, with the costs that are the default."""
-    classifier = Classifier(create_reader(), engine_named("linear", model), Costs())
+    classifier = Classifier(
+        create_reader(), engine_named("linear", model), Costs(), signs=shipped_signs()
+    )
     console = Console()
     for item in _items(text, file):
         found = explain(classifier, item)

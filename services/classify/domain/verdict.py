@@ -12,6 +12,7 @@ from services.classify.domain.lessons import Told
 from services.classify.domain.need import AT_ONCE, NOBODY_WAITS, Need, urgency, waiting
 from services.classify.domain.reading import Reading
 from services.classify.domain.sensitive import SAYS, flags_of, is_broadcast
+from services.classify.domain.signs import SpamSigns
 from services.contracts.configuration import Costs
 from services.contracts.events import (
     Label,
@@ -44,6 +45,9 @@ _TELLING = 0.6
 """Below, the likeliest label of the text alone is no argument to show a responder."""
 
 
+NO_SIGNS = SpamSigns()
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What judging goes by besides the item itself."""
@@ -52,6 +56,7 @@ class Judgement:
     identities: tuple[Identity, ...] = ()
     engine: str = "none"
     model: str = "none"
+    signs: SpamSigns = NO_SIGNS
     text_only: bool = False
     """Leave every layer but the text engine out."""
 
@@ -75,7 +80,9 @@ class Read:
 def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
     """Pure: the same item and scores give the same verdict."""
     reading = read.reading
-    evidence = [] if by.text_only else [*gather(item, reading), *read.also]
+    evidence = (
+        [] if by.text_only else [*gather(item, reading), *by.signs.find(item, reading), *read.also]
+    )
     scores = _combined(read.scores, evidence)
     need = waiting(item, reading)
     flags = flags_of(item, reading, likeliest(scores))
