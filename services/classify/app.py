@@ -11,9 +11,17 @@ from services.classify.handlers import SERVICE, BatchHandler
 from services.classify.http import classify_app
 from services.classify.metrics import Metrics
 from services.classify.model import create_classifier
+from services.classify.teaching import Teaching
 from services.contracts.configuration import Configuration
 from services.contracts.events import Notice
-from services.contracts.topics import CLASSIFIED, NOTICES, NOTIFICATIONS, Topic, topic_named
+from services.contracts.topics import (
+    CLASSIFIED,
+    CORRECTIONS,
+    NOTICES,
+    NOTIFICATIONS,
+    Topic,
+    topic_named,
+)
 from services.runtime import configuration, logs
 from services.runtime.asgi import App, Router
 from services.runtime.broker import create_broker, create_producer, subscribe_batch, wait_until
@@ -64,11 +72,14 @@ class ClassifyService:
         self._broker = create_broker(
             settings, service=SERVICE, registry=self._registry, consumption=self._consumption
         )
-        classifier = create_classifier(file)
+        metrics = Metrics(self._registry)
+        self._teaching = Teaching(settings, file.classify.learning, metrics.learned)
+        classifier = create_classifier(file, lessons=self._teaching, spent=metrics.spent)
+        metrics.expect(classifier.engine)
         handler = BatchHandler(
             classifier,
             self._producer,
-            Metrics(self._registry, classifier.engine),
+            metrics,
             DeadLetterGuard(
                 service=SERVICE,
                 topic=NOTIFICATIONS,
@@ -85,11 +96,12 @@ class ClassifyService:
             consumption=self._consumption,
             clock=self._clock,
         )
-        self.app: App = self._routes(classify_app(classifier))
+        self.app: App = self._routes(classify_app(classifier, file.classify.needs_answer))
         self._topics = TopicsCheck(
-            settings, (NOTIFICATIONS, CLASSIFIED, _dlq(), NOTICES), self._clock
+            settings, (NOTIFICATIONS, CLASSIFIED, CORRECTIONS, _dlq(), NOTICES), self._clock
         )
         self.health.add("kafka", self._topics)
+        self.health.add("corrections", self._teaching.problem)
         self.health.add("consumer", self._consumer_problem)
 
     def _routes(self, classify: App) -> Router:
@@ -101,9 +113,11 @@ class ClassifyService:
         return router
 
     async def start(self) -> None:
-        """Wait for Kafka and the topics, then consume; stopped where the limit had tripped."""
+        """Wait for Kafka, learn what was corrected, then consume; stopped where the limit had tripped."""
         await wait_until(self._kafka_is_there, clock=self._clock, says="Kafka and its topics")
         self._producer.start()
+        self._teaching.start()
+        await self._teaching.caught_up()
         if await asyncio.to_thread(is_tripped, self._settings, SERVICE):
             self._consumption.stop_line(
                 "classify is stopped by its dead-letter limit: `presence dlq resume classify`"
@@ -114,6 +128,7 @@ class ClassifyService:
     async def stop(self) -> None:
         """The batch in hand is finished and committed, then the producer closes."""
         await self._broker.stop()
+        await self._teaching.stop()
         await self._producer.close()
 
     async def _kafka_is_there(self) -> bool:

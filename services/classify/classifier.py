@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from services.classify.domain.impersonation import Identity
-from services.classify.domain.similarity import signatures
-from services.classify.domain.verdict import Judgement, Read, judge
+from services.classify.domain.lessons import Lessons
+from services.classify.domain.signs import SpamSigns
+from services.classify.domain.similarity import signatures, weight
+from services.classify.domain.verdict import NO_SIGNS, Judgement, Read, judge
 from services.classify.engines.port import TextEngine
 from services.classify.reader import Reader
+from services.classify.stages import Spent, Stage, unmeasured
 from services.contracts.configuration import Costs
 from services.contracts.events import Notification, Verdict
 
+NOTHING_LEARNED = Lessons()
+
 
 class Classifier:
-    """Stateless but for its model: any replica says the same of an item, and says it again."""
+    """Stateless but for its model and what the team corrected: any replica says the same of an item."""
 
     def __init__(
         self,
@@ -23,16 +30,22 @@ class Classifier:
         costs: Costs,
         identities: Sequence[Identity] = (),
         *,
+        signs: SpamSigns = NO_SIGNS,
         text_only: bool = False,
+        lessons: Callable[[], Lessons] = lambda: NOTHING_LEARNED,
+        spent: Spent = unmeasured,
     ) -> None:
         """`text_only` leaves the other layers out: for engines that are measured by themselves."""
         self._reader = reader
         self._engine = engine
+        self._lessons = lessons
+        self._spent = spent
         self._judgement = Judgement(
             costs=costs,
             identities=tuple(identities),
             engine=engine.name,
             model=engine.model,
+            signs=signs,
             text_only=text_only,
         )
 
@@ -41,17 +54,52 @@ class Classifier:
         """The engine's name."""
         return self._engine.name
 
+    @property
+    def costs(self) -> Costs:
+        """What a mistake costs here."""
+        return self._judgement.costs
+
     def judge(self, items: Sequence[Notification]) -> list[Verdict]:
         """One verdict an item, in order."""
+        return self.decide(items, self.read(items))
+
+    def read(self, items: Sequence[Notification]) -> list[Read]:
+        """Each text as read, scored by the engine, and signed."""
+        begun = time.thread_time()
         readings = [
             self._reader.read(
                 item.text, title=item.title, hint=item.language_hint, links=len(item.links)
             )
             for item in items
         ]
-        scores = self._engine.score(readings).tolist()
         signed = signatures([reading.text for reading in readings])
+        asked = time.thread_time()
+        self._spent(Stage.reading, len(items), asked - begun)
+        scores = self._engine.score(readings).tolist()
+        self._spent(Stage.text, len(items), time.thread_time() - asked)
         return [
-            judge(item, Read(reading, row, signature), self._judgement)
-            for item, reading, row, signature in zip(items, readings, scores, signed, strict=True)
+            Read(reading, row, signature)
+            for reading, row, signature in zip(readings, scores, signed, strict=True)
         ]
+
+    def decide(self, items: Sequence[Notification], reads: Sequence[Read]) -> list[Verdict]:
+        """By everything that is known besides the text, the team's corrections first."""
+        begun = time.thread_time()
+        lessons = self._lessons()
+        if lessons.items and not self._judgement.text_only:
+            reads = [
+                self._taught(item, read, lessons) for item, read in zip(items, reads, strict=True)
+            ]
+        found = [
+            judge(item, read, self._judgement) for item, read in zip(items, reads, strict=True)
+        ]
+        self._spent(Stage.layers, len(items), time.thread_time() - begun)
+        return found
+
+    def _taught(self, item: Notification, read: Read, lessons: Lessons) -> Read:
+        letters = weight(read.reading.text)
+        return replace(
+            read,
+            also=tuple(lessons.evidence(item)),
+            told=lessons.of(item, read.similarity, letters),
+        )

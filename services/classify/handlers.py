@@ -148,10 +148,8 @@ def _decode(message: Message) -> _Read | _Dead:
 
 
 def _encode(one: _Read, verdict: Verdict | None, now: datetime) -> Record | _Dead:
-    classified = ClassifiedNotification(
-        notification=one.notification, verdict=verdict, classified_at=now
-    )
-    value = classified.to_bytes()
+    original = one.message.value() or b""
+    value = ClassifiedNotification.bytes_around(original, verdict, now)
     if len(value) > MAX_RECORD_BYTES - _HEADERS_ROOM:
         detail = f"{len(value)} bytes with its verdict"
         return _Dead(one.message, DeadLetterReason.too_large, detail)

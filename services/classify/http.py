@@ -1,16 +1,18 @@
-"""`POST /v1/classify`: one text or one notification in, its verdict out."""
+"""`POST /v1/classify`: one text or notification in, its verdict out; `?explain` says how it came about."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import parse_qs
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.classify.bare import as_notification
 from services.classify.classifier import Classifier
+from services.classify.explain import explain
 from services.contracts.events import Author, Kind, Notification
 from services.runtime.asgi import (
     App,
@@ -39,7 +41,7 @@ class _Question(BaseModel):
     author: Author | None = None
 
 
-def classify_app(classifier: Classifier) -> App:
+def classify_app(classifier: Classifier, needs_answer_from: float = 0.5) -> App:
     """The route. 400 for what is no JSON, 422 for another shape, 413 beyond a megabyte."""
 
     async def classify(scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,11 +66,28 @@ def classify_app(classifier: Classifier) -> App:
             where = ".".join(map(str, first["loc"])) or "body"
             await answer_json(send, 422, {"error": f"{where}: {first['msg']}"})
             return
-        verdict = (await asyncio.to_thread(classifier.judge, [item]))[0]
-        content = verdict.model_dump_json(exclude_none=True).encode()
+        content = await asyncio.to_thread(
+            _explained if _wants_explanation(scope) else _judged,
+            classifier,
+            item,
+            needs_answer_from,
+        )
         await answer(send, 200, content, content_type=b"application/json")
 
     return classify
+
+
+def _wants_explanation(scope: Scope) -> bool:
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    return query.get("explain", ["0"])[-1].lower() not in {"0", "false", "no"}
+
+
+def _judged(classifier: Classifier, item: Notification, _needs_answer_from: float) -> bytes:
+    return classifier.judge([item])[0].model_dump_json(exclude_none=True).encode()
+
+
+def _explained(classifier: Classifier, item: Notification, needs_answer_from: float) -> bytes:
+    return explain(classifier, item, needs_answer_from).model_dump_json(exclude_none=True).encode()
 
 
 def read_item(body: bytes) -> Notification:

@@ -3,12 +3,15 @@ from the start."""
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from services.classify.domain.lessons import Lessons
 from services.classify.domain.reading import UNDETERMINED
 from services.classify.languages import LANGUAGES
+from services.classify.stages import Decider, Stage, decided_by
 from services.contracts.events import Label, Verdict
 from services.contracts.topics import NOTIFICATIONS
 from services.runtime.dead_letter import DeadLetterReason
@@ -20,10 +23,9 @@ DEAD_REASONS = (DeadLetterReason.malformed, DeadLetterReason.failed, DeadLetterR
 
 
 class Metrics:
-    """Counted by the batch handler."""
+    """Counted by the batch handler and the classifier."""
 
-    def __init__(self, registry: CollectorRegistry, engine: str) -> None:
-        self._engine = engine
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._verdicts = Counter(
             "presence_verdicts_total",
             "Verdicts given on inbound items.",
@@ -31,17 +33,69 @@ class Metrics:
             registry=registry,
         )
         self._dead = dead_letters_counter(registry)
-        for label in Label:
-            for language in (*sorted(_LANGUAGES), OTHER):
-                self._verdicts.labels(label, engine, language)
+        self._asked = Counter(
+            "presence_classify_asked",
+            "Items that a stage was asked about.",
+            ["stage"],
+            registry=registry,
+        )
+        self._seconds = Counter(
+            "presence_classify_stage_seconds",
+            "CPU seconds of a stage; of llm the seconds waited.",
+            ["stage"],
+            registry=registry,
+        )
+        self._decided = Counter(
+            "presence_classify_decided",
+            "Verdicts by what their label comes from.",
+            ["by"],
+            registry=registry,
+        )
+        self._lessons = Gauge(
+            "presence_lessons",
+            "Corrections held in mind: of items, for near-duplicates, of authors, and those not trusted.",
+            ["of"],
+            registry=registry,
+        )
+        for stage in Stage:
+            self._asked.labels(stage)
+            self._seconds.labels(stage)
+        for decider in Decider:
+            self._decided.labels(decider)
+        for kind in ("items", "texts", "authors", "untrusted"):
+            self._lessons.labels(kind)
         for reason in DEAD_REASONS:
             self._dead.labels(NOTIFICATIONS.name, reason)
 
+    def expect(self, engine: str) -> None:
+        """Every label set of this engine is there from now on."""
+        for label in Label:
+            for language in (*sorted(_LANGUAGES), OTHER):
+                self._verdicts.labels(label, engine, language)
+
     def count_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Call when they are on the bus."""
-        for verdict in verdicts:
-            language = verdict.language if verdict.language in _LANGUAGES else OTHER
-            self._verdicts.labels(verdict.label, self._engine, language).inc()
+        given = list(verdicts)
+        # A batch has few label sets: counting first saves most of what a counter costs.
+        for (label, engine, language), count in collections.Counter(
+            (one.label, one.engine, one.language if one.language in _LANGUAGES else OTHER)
+            for one in given
+        ).items():
+            self._verdicts.labels(label, engine, language).inc(count)
+        for decider, count in collections.Counter(map(decided_by, given)).items():
+            self._decided.labels(decider).inc(count)
+
+    def spent(self, stage: Stage, items: int, seconds: float) -> None:
+        """See `stages.Spent`."""
+        self._asked.labels(stage).inc(items)
+        self._seconds.labels(stage).inc(seconds)
+
+    def learned(self, lessons: Lessons) -> None:
+        """What is known from corrections now."""
+        self._lessons.labels("items").set(len(lessons.items))
+        self._lessons.labels("texts").set(len(lessons.alike))
+        self._lessons.labels("authors").set(len(lessons.authors))
+        self._lessons.labels("untrusted").set(lessons.untrusted)
 
     def count_dead(self, reasons: Iterable[DeadLetterReason]) -> None:
         """Call when they are on the bus."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
-from services.classify.classifier import Classifier
+from services.classify.classifier import NOTHING_LEARNED, Classifier
 from services.classify.domain.impersonation import Identity
+from services.classify.domain.lessons import Lessons
 from services.classify.engines.linear import LinearEngine, UnusableModel
 from services.classify.engines.port import TextEngine
 from services.classify.engines.rules import RulesEngine
 from services.classify.languages import LanguageDetector
 from services.classify.reader import Reader
+from services.classify.sign_lists import spam_signs
+from services.classify.stages import Spent, unmeasured
 from services.classify.word_lists import built_in
 from services.contracts.configuration import Configuration
 from services.runtime.errors import WrongConfiguration
@@ -42,7 +46,12 @@ def create_reader() -> Reader:
     return Reader(built_in(), LanguageDetector())
 
 
-def create_classifier(configuration: Configuration) -> Classifier:
+def create_classifier(
+    configuration: Configuration,
+    *,
+    lessons: Callable[[], Lessons] = lambda: NOTHING_LEARNED,
+    spent: Spent = unmeasured,
+) -> Classifier:
     """What the service runs."""
     engine = load_engine(configuration.classify.model)
     names = {brand.id: brand.name for brand in configuration.brands}
@@ -50,4 +59,12 @@ def create_classifier(configuration: Configuration) -> Classifier:
         Identity(one.platform, one.id, one.handle, names[one.brand])
         for one in configuration.accounts
     ]
-    return Classifier(create_reader(), engine, configuration.classify.costs, identities)
+    return Classifier(
+        create_reader(),
+        engine,
+        configuration.classify.costs,
+        identities,
+        signs=spam_signs(configuration),
+        lessons=lessons,
+        spent=spent,
+    )

@@ -1,4 +1,4 @@
-"""`presence train`, `presence evaluate`, and `presence classify --text`."""
+"""`presence train` and `presence evaluate`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from rich.table import Table
 
 from services.classify.classifier import Classifier
 from services.classify.engines.rules import RulesEngine
-from services.classify.http import read_item
 from services.classify.model import ENGINES, create_reader, engine_named
+from services.classify.sign_lists import shipped_signs
 from services.classify.training.corpus import Row, UnusableData, load
 from services.classify.training.evaluate import Judged, judge_rows, report
 from services.classify.training.fit import MissingExtra, Recipe
 from services.classify.training.train import train as run_training
 from services.contracts.configuration import Costs
-from services.contracts.events import Verdict
 
 _FILES = click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path, dir_okay=False)
@@ -113,7 +112,9 @@ def evaluate(
     """
     rows = _load(files)
     reader = create_reader()
-    judged = _judge(rows, Classifier(reader, engine_named(engine, model), Costs()))
+    judged = _judge(
+        rows, Classifier(reader, engine_named(engine, model), Costs(), signs=shipped_signs())
+    )
     rules = _judge(rows, Classifier(reader, RulesEngine(), Costs(), text_only=True))
     found = report(judged, rules, needs_answer)
     if predictions is not None:
@@ -163,22 +164,3 @@ def _show(found: Mapping[str, Any]) -> None:
             rules = f"{one['rules_accuracy']:.3f}"
             table.add_row(key, str(one["rows"]), f"{one['accuracy']:.3f}", rules, recalls)
         console.print(table)
-
-
-def judge_text(text: str) -> None:
-    """`presence classify --text`: one text as a mention of the brand, with the reasons."""
-    classifier = Classifier(create_reader(), engine_named("linear", None), Costs())
-    _explain(classifier.judge([read_item(orjson.dumps({"text": text}))])[0])
-
-
-def _explain(verdict: Verdict) -> None:
-    scores = ", ".join(f"{label} {score:.2f}" for label, score in verdict.scores.items())
-    click.echo(f"{verdict.label} ({scores})")
-    flags = ", ".join(sorted(verdict.sensitive)) or "none"
-    click.echo(
-        f"needs an answer {verdict.needs_answer:.2f}, urgency {verdict.urgency}, "
-        f"language {verdict.language}, sensitive: {flags}"
-    )
-    for reason in verdict.reasons:
-        click.echo(f"  {reason.layer}: {reason.says}")
-    click.echo(f"{verdict.engine} {verdict.model}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 
@@ -15,12 +17,19 @@ def ingest() -> None:
 
 @click.command()
 @click.option("--text", help="Judge this text and say why, instead of running the service.")
-def classify(text: str | None) -> None:
+@click.option(
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="Judge each line: a text, a row {text, …}, or a notification as JSON; - is standard input.",
+)
+@click.option("--model", metavar="DIRECTORY", help="A model directory; none: the built-in.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each text.")
+def classify(text: str | None, file: Path | None, model: str | None, as_json: bool) -> None:
     """Label each notification: conversation, spam or news."""
-    if text is not None:
-        from services.cli.classifier import judge_text
+    if text is not None or file is not None:
+        from services.cli.explaining import explain_texts
 
-        judge_text(text)
+        explain_texts(text, file, model, as_json=as_json)
         return
     from services.classify.app import main
 

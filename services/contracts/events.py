@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
+import orjson
 from pydantic import Field, model_validator
 
 from services.contracts import identity
@@ -233,6 +235,22 @@ class ClassifiedNotification(Contract):
     notification: Notification
     verdict: Verdict | None = None
     classified_at: Moment
+
+    @staticmethod
+    def bytes_around(
+        notification: bytes, verdict: Verdict | None, classified_at: datetime
+    ) -> bytes:
+        """The wire form around the bytes of a notification that was read: to write it anew costs the most.
+
+        `classified_at` is aware. Fields of a newer version go along; readers drop them.
+        """
+        judged = b',"verdict":' + verdict.to_bytes() if verdict is not None else b""
+        at = orjson.dumps(classified_at, option=orjson.OPT_UTC_Z)
+        return b'{"schema_version":1,"notification":%b%b,"classified_at":%b}' % (
+            notification,
+            judged,
+            at,
+        )
 
 
 class Corrected(Contract):

@@ -41,7 +41,7 @@ async def test_it_is_live_at_once_and_says_what_it_waits_for(service: ClassifySe
     assert (await get(service, "/health/live"))[0] == 200
     status, body = await get(service, "/health/ready")
     assert status == 503
-    assert set(orjson.loads(body)["problems"]) == {"kafka", "consumer"}
+    assert set(orjson.loads(body)["problems"]) == {"kafka", "corrections", "consumer"}
 
 
 async def test_metrics_are_there_before_the_first_verdict(service: ClassifyService) -> None:

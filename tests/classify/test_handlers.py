@@ -42,10 +42,11 @@ class Bench:
         self.producer = MemoryProducer()
         self.registry = CollectorRegistry()
         self.notices: list[Notice] = []
+        self.metrics = Metrics(self.registry)
         self.handler = BatchHandler(
             classifier or stub_classifier(),
             self.producer,
-            Metrics(self.registry, "stub"),
+            self.metrics,
             DeadLetterGuard(
                 service="classify",
                 topic=NOTIFICATIONS,
@@ -200,7 +201,17 @@ async def test_a_large_batch_leaves_the_event_loop_free() -> None:
 
 def test_every_label_set_is_there_from_the_start() -> None:
     bench = Bench()
+    bench.metrics.expect("stub")
     for label in Label:
         for language in ("en", "und", "other"):
             labels = {"label": label.value, "engine": "stub", "language": language}
             assert bench.registry.get_sample_value("presence_verdicts_total", labels) == 0
+
+
+async def test_stages_and_deciders_are_counted() -> None:
+    bench = Bench(stub_classifier())
+    item = notification("Where is my parcel?")
+    await bench.handler([raw(item)])
+    value = bench.registry.get_sample_value
+    assert value("presence_classify_decided_total", {"by": "text"}) == 1
+    assert value("presence_classify_decided_total", {"by": "correction"}) == 0

@@ -11,7 +11,15 @@ from pydantic import BaseModel, ValidationError
 
 from services.contracts import examples
 from services.contracts.base import Contract
-from services.contracts.events import Action, Direction, Kind, Label, Notification, Sensitive
+from services.contracts.events import (
+    Action,
+    ClassifiedNotification,
+    Direction,
+    Kind,
+    Label,
+    Notification,
+    Sensitive,
+)
 from services.contracts.examples import Example
 from services.contracts.topics import EVENT_TOPICS
 
@@ -176,3 +184,12 @@ def test_a_source_time_in_the_future_of_its_receipt_is_refused() -> None:
 def test_only_inbound_creations_that_say_something_are_judged(case: str, judged: bool) -> None:
     payload = next(one for one in EXAMPLES if one.name == f"Notification.v1.{case}").payload
     assert Notification.model_validate(payload).needs_verdict is judged
+
+
+def test_written_around_the_original_bytes_an_event_reads_as_written_anew() -> None:
+    for example in examples.of(ClassifiedNotification):
+        whole = ClassifiedNotification.model_validate(example.payload)
+        original = whole.notification.to_bytes()
+        written = ClassifiedNotification.bytes_around(original, whole.verdict, whole.classified_at)
+        assert ClassifiedNotification.model_validate_json(written) == whole, example.name
+        assert written == whole.to_bytes(), example.name

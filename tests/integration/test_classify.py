@@ -92,9 +92,7 @@ async def classify(
     guard = DeadLetterGuard(
         service="classify", topic=topic, consumption=consumption, announce=announce
     )
-    handler = BatchHandler(
-        stub_classifier(), producer, Metrics(registry, "stub"), guard, SystemClock()
-    )
+    handler = BatchHandler(stub_classifier(), producer, Metrics(registry), guard, SystemClock())
     subscribe_batch(
         broker,
         topic,

@@ -23,6 +23,7 @@ class Layer(StrEnum):
     structure = "structure"
     spam_sign = "spam_sign"
     text = "text"
+    correction = "correction"
     sensitive = "sensitive"
 
 
@@ -128,4 +129,4 @@ def _of_words(reading: Reading) -> Iterator[Evidence]:
 
 def shown(pattern: str | None) -> str:
     """A pattern of a word list as a person would write it."""
-    return (pattern or "").replace("*", "…").replace(" .. ", " … ").strip()
+    return (pattern or "").replace("*", "").replace(" .. ", " … ").strip()

@@ -8,9 +8,11 @@ from math import exp, log
 
 from services.classify.domain.evidence import Evidence, Layer, Shift, gather, shown
 from services.classify.domain.impersonation import Identity, Resemblance, resembles
+from services.classify.domain.lessons import Told
 from services.classify.domain.need import AT_ONCE, NOBODY_WAITS, Need, urgency, waiting
 from services.classify.domain.reading import Reading
 from services.classify.domain.sensitive import SAYS, flags_of, is_broadcast
+from services.classify.domain.signs import SpamSigns
 from services.contracts.configuration import Costs
 from services.contracts.events import (
     Label,
@@ -29,6 +31,24 @@ _READS_LIKE = {
 }
 
 
+TOLD = 0.8
+"""needs_answer, at least, of what people want to see as a conversation."""
+CORRECTED = "corrected"
+"""The name of the reason where a person's word decided."""
+
+
+_LITTLE = {
+    Label.conversation: "a person talking",
+    Label.spam: "spam",
+    Label.news: "news",
+}
+_TELLING = 0.6
+"""Below, the likeliest label of the text alone is no argument to show a responder."""
+
+
+NO_SIGNS = SpamSigns()
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What judging goes by besides the item itself."""
@@ -37,6 +57,7 @@ class Judgement:
     identities: tuple[Identity, ...] = ()
     engine: str = "none"
     model: str = "none"
+    signs: SpamSigns = NO_SIGNS
     text_only: bool = False
     """Leave every layer but the text engine out."""
 
@@ -49,17 +70,32 @@ class Read:
     scores: Sequence[float]
     """Of the text engine, in the order conversation, spam, news."""
     similarity: str | None = None
+    also: tuple[Evidence, ...] = ()
+    """What the team's corrections say of its author."""
+    text_by: str = "text"
+    """Which stage the scores come from: the text engine, or `llm`."""
+    told: Told | None = None
+    """What a person said of it, or of nearly the same text."""
 
 
 def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
     """Pure: the same item and scores give the same verdict."""
     reading = read.reading
-    evidence = [] if by.text_only else gather(item, reading)
+    evidence = (
+        [] if by.text_only else [*gather(item, reading), *by.signs.find(item, reading), *read.also]
+    )
     scores = _combined(read.scores, evidence)
     need = waiting(item, reading)
     flags = flags_of(item, reading, likeliest(scores))
     label = decide(scores, keep_from(by.costs, need.value))
-    if flags and not is_broadcast(item) and not item.overheard:
+    told = read.told
+    if told is not None and (told.exact or not flags):
+        label, scores = told.label, _certain(told.label)
+        if label is Label.conversation:
+            need = Need(max(need.value, TOLD), need.says)
+    else:
+        told = None
+    if flags and not is_broadcast(item) and not item.overheard and told is None:
         label, need = Label.conversation, Need(AT_ONCE, need.says)
     elif label is not Label.conversation:
         need = Need(NOBODY_WAITS, ())
@@ -76,7 +112,10 @@ def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
         language=reading.language,
         similarity=read.similarity,
         held=item.addressed and label is not Label.conversation,
-        reasons=_reasons(label, scores, read, evidence, need, flags, alike),
+        reasons=(
+            *_of_told(told),
+            *_reasons(label, scores, read, evidence, need, flags, alike),
+        ),
         engine=by.engine,
         model=by.model,
     )
@@ -85,6 +124,16 @@ def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
 def _urgency(item: Notification, alike: Resemblance | None, found: Urgency) -> Urgency:
     """An impostor who answers somebody is at work this minute."""
     return Urgency.high if alike and item.in_reply_to is not None else found
+
+
+def _certain(label: Label) -> dict[Label, float]:
+    return {one: 0.98 if one is label else 0.01 for one in _LABELS}
+
+
+def _of_told(told: Told | None) -> tuple[Reason, ...]:
+    if told is None:
+        return ()
+    return (Reason(layer=Layer.correction, name=CORRECTED, says=told.says, weight=1.0),)
 
 
 def keep_from(costs: Costs, need: float) -> float:
@@ -150,20 +199,30 @@ def _reasons(
         Reason(layer=Layer.text, name="need", says=says, weight=round(need.value, 3))
         for says in need.says
     ]
-    found += [
-        Reason(
-            layer=one.layer,
-            name=one.name,
-            says=one.says,
-            weight=round(_towards(label, one.shift), 3),
-        )
-        for one in evidence
-    ]
+    weighed = sorted(
+        ((round(_towards(label, one.shift), 3), one) for one in evidence), key=lambda pair: -pair[0]
+    )
+    speaking_for = [_reason(one, weight) for weight, one in weighed if weight >= 0]
+    against = [_reason(one, weight) for weight, one in weighed if weight < 0]
+    text = _of_text(label, scores, read, flags)
+    # What speaks for the label comes first: a card shows the first few.
+    return (*found, *speaking_for, text, *against)
+
+
+def _reason(one: Evidence, weight: float) -> Reason:
+    says = one.says if weight >= 0 else f"though {one.says}"
+    return Reason(layer=one.layer, name=one.name, says=says, weight=weight)
+
+
+def _of_text(
+    label: Label, scores: Mapping[Label, float], read: Read, flags: frozenset[Sensitive]
+) -> Reason:
     looks = likeliest(dict(zip(_LABELS, read.scores, strict=True)))
     share = read.scores[_LABELS.index(looks)]
     says = f"the text {_READS_LIKE[looks]} ({share:.0%})"
+    if share < _TELLING:
+        says = f"the text alone says little ({share:.0%} {_LITTLE[looks]})"
     if label is Label.conversation and likeliest(scores) is not label and not flags:
         says += ", not surely enough to leave a person waiting"
     weight = round(share if looks is label else -share, 3)
-    found.append(Reason(layer=Layer.text, name="text", says=says, weight=weight))
-    return tuple(found)
+    return Reason(layer=Layer.text, name=read.text_by, says=says, weight=weight)

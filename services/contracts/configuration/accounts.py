@@ -19,6 +19,8 @@ class Brand(Section):
     id: Id
     name: str
     """As people write it; impersonators are compared with it."""
+    domains: tuple[str, ...] = ()
+    """Its own web domains (acme.com): links to what looks like one of them and is not are a sign of spam."""
     author_lists: dict[Id, tuple[str, ...]] = Field(default_factory=dict)
     """Named lists of authors as `platform:author id` (people who matter, known trolls), for routes."""
 

@@ -110,6 +110,19 @@ class Learning(Section):
     """Whether a correction carries the public text, for `presence train --corrections`."""
 
 
+class Signs(Section):
+    """Known spam signs, beside the lists that ship (services/classify/signs)."""
+
+    lists: str | None = None
+    """A folder whose files (shorteners.yaml, …) stand in place of the shipped ones of the same name."""
+    blocked_domains: tuple[str, ...] = ()
+    """Links to them, or to what lies under them, speak for spam."""
+    blocked_handles: tuple[str, ...] = ()
+    """Written by them or sending people to them: the same."""
+    trusted_domains: tuple[str, ...] = ()
+    """Never a sign: the brand's partners, its own short links."""
+
+
 class Classify(Section):
     """How classify decides."""
 
@@ -119,6 +132,7 @@ class Classify(Section):
     """An inbound item at or above it opens an episode."""
     costs: Costs = Costs()
     learning: Learning = Learning()
+    signs: Signs = Signs()
 
 
 class Spool(Section):
