@@ -15,8 +15,9 @@ FOLD = load_queries("services.alert.store", "fold.sql")
 EPISODES = load_queries("services.alert.store", "episodes.sql")
 OUTBOX = load_queries("services.alert.store", "outbox.sql")
 TIMERS = load_queries("services.alert.store", "timers.sql")
+ROTA = load_queries("services.alert.store", "rota.sql")
 
-_ALL = {**FOLD, **EPISODES, **OUTBOX, **TIMERS}
+_ALL = {**ROTA, **FOLD, **EPISODES, **OUTBOX, **TIMERS}
 
 
 async def all_of(connection: Connection, name: str, **values: Any) -> list[DictRow]:

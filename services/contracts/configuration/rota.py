@@ -128,6 +128,8 @@ class Rota(Section):
     time_off: tuple[TimeOff, ...] = ()
     open_hours: Id | None = None
     """Hours outside of which nobody is paged on purpose (closed hours). None: always open."""
+    public_holidays: str | None = Field(None, pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")
+    """The country (DE) or region (DE-BY) whose public holidays count in the balance of shifts."""
 
 
 class Hours(Section):
