@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from icalendar import Calendar
 
 from services.cli.oncall import oncall
+from services.contracts import examples
+from services.contracts.events import Notification
 from services.runtime.postgres import create_pool, migrate
 from tests.cli.team import write
 from tests.conftest import FreshDatabase
@@ -117,3 +119,23 @@ def test_a_calendar_of_absences_is_imported_and_followed(ask: Ask, tmp_path: Pat
     assert (row["kind"], row["person"]) == ("time_off", "mia")
     calendar.write_text("no calendar")
     assert "no iCalendar" in ask(*imported).output
+
+
+def test_explain_says_who_would_be_paged_for_a_notification(ask: Ask, tmp_path: Path) -> None:
+    mention = next(one for one in examples.of(Notification) if one.case == "x-mention")
+    path = tmp_path / "mention.json"
+    path.write_bytes(orjson.dumps(mention.payload))
+    told = ask("explain", str(path), "--at", "2026-11-23T12:00:00+01:00")
+    assert told.exit_code == 0, told.output
+    assert "the default: takes the rest" in told.stdout
+    found = facts(ask("explain", str(path), "--at", "2026-11-23T12:00:00+01:00", "--json"))
+    assert "Ben (whom nothing can wake" in found["steps"][0]["asked"][0]
+    found = facts(ask("explain", str(path), "--at", "2026-11-22T12:00:00Z", "--json"))
+    assert found["steps"][0]["pages"] == []
+    assert "closed" in found["steps"][0]["asked"][0]
+    path.write_text("[]")
+    assert "no notification" in ask("explain", str(path)).output
+
+
+def test_explain_of_an_episode_that_is_not_there_says_so(ask: Ask) -> None:
+    assert "no episode of that id or number" in ask("explain", "17").output

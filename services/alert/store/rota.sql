@@ -34,3 +34,13 @@ returning id
 select id, begin_at, end_at, calendar_uid from alert.rota_changes
 where person = %(person)s and calendar_uid is not null and removed_at is null
   and end_at > alert.now()
+
+-- name: episode_named
+-- By id, or by the number that a person reads.
+select e.*, t.step as timer_step, t.due_at as timer_due_at, alert.now() as now
+from alert.episodes e left join alert.timers t on t.episode = e.id
+where e.id::text = %(wanted)s or e.number::text = ltrim(%(wanted)s, '#')
+limit 1
+
+-- name: paged_log
+select person, step, at from alert.paged where episode = %(episode)s order by at, id
