@@ -32,6 +32,7 @@ from services.alert.store.outbox import PostgresOutbox
 from services.alert.store.overrides import PostgresRoster
 from services.alert.store.sources import Sources
 from services.alert.sweep import Sweep, WakeUps
+from services.alert.team_file import TeamFile, checks
 from services.contracts.configuration import Configuration
 from services.contracts.configuration import SlackDestination as SlackSection
 from services.contracts.events import Notice
@@ -107,6 +108,7 @@ class AlertService:
         self._episodes = PostgresEpisodes(
             self._pool, self.active, self._metrics, self._wake.changed
         )
+        self._file = TeamFile(settings.config, loaded.sha256, self._pool, self._clock.now)
         self._roster = PostgresRoster(self._pool, lambda: self._in_force.file, self._wake.changed)
         self._links = _links(settings, self._clock)
         self._channels = open_destinations(
@@ -277,10 +279,11 @@ class AlertService:
                 self._consumption.resume_line()
 
     async def _watch_for_a_version(self) -> None:
-        """Use what another replica stored: the active version, and changes of the rota."""
+        """Store a changed presence.yaml; use what any replica stored, and changes of the rota."""
         while True:
             await self._clock.sleep(LOOK_FOR_A_VERSION)
             try:
+                await self._file.look()
                 async with self._pool.connection() as connection:
                     changed = await self._in_force.refresh(connection)
             except OperationalError as error:
@@ -322,7 +325,7 @@ def create_service() -> AlertService:
     """From the environment and presence.yaml. Raises WrongConfiguration."""
     settings = load(AlertSettings)
     logs.configure(settings.log_format, SERVICE, settings.log_level)
-    return AlertService(settings, presence_yaml.load(settings.config))
+    return AlertService(settings, presence_yaml.load(settings.config, checks(SystemClock().now())))
 
 
 def main() -> int:

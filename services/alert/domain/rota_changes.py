@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from services.alert.domain.balance import IsHoliday, Load, balance, homes
+from services.alert.domain.quiet_hours import covered
 from services.alert.domain.rota import Watch, away, gaps, plan
 from services.alert.domain.wall_clock import Span
 from services.contracts.configuration import (
@@ -178,7 +180,20 @@ def propose(
                 was = weights.get(person, (Load(), Load()))
                 weights[person] = (was[0] + pair[0], was[1] + pair[1])
     warnings = dict.fromkeys(says for change in changes for says in _warnings(before, change))
-    return Proposal((), tuple(warnings), tuple(shifted), tuple(opened), weights)
+    quiet = tuple(_quiet(after, shifted))
+    return Proposal(quiet, tuple(warnings), tuple(shifted), tuple(opened), weights)
+
+
+def _quiet(after: Configuration, shifted: Iterable[Shifted]) -> Iterable[str]:
+    """Quiet hours may never cover a shift."""
+    for one in shifted:
+        person = after.person(one.after) if one.after else None
+        if person is None:
+            continue
+        found = covered(person, [Watch(one.begin, one.end, person.id, "")])
+        if found is not None:
+            at = f"{found.begin.astimezone(ZoneInfo(person.zone)):%H:%M}"
+            yield f"{person.name}'s quiet hours ({at}, {person.zone}) would cover a shift on {one.rota}"
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:

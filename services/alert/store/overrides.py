@@ -221,7 +221,9 @@ class PostgresRoster:
         after = in_effect(self._file(), [*stay, *(one for one in changes if one not in removed)])
         found = propose(standing.before, after, changes, standing.now, public_holidays.of)
         result = ChangeResult.done
-        if only_look:
+        if found.refused and not set(changes) <= set(removed):
+            result = ChangeResult.refused
+        elif only_look:
             result = ChangeResult.proposed
         elif found.gaps and not accept_gaps:
             result = ChangeResult.gaps
