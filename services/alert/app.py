@@ -28,10 +28,13 @@ from services.alert.store.boards.kinds import open_keepers
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
 from services.alert.store.folding import Folding
+from services.alert.store.in_force import InForce
 from services.alert.store.inbox import Inbox
 from services.alert.store.outbox import PostgresOutbox
+from services.alert.store.overrides import PostgresRoster
 from services.alert.store.sources import Sources
 from services.alert.sweep import Sweep, WakeUps
+from services.alert.team_file import TeamFile, checks
 from services.contracts.configuration import Configuration
 from services.contracts.configuration import SlackDestination as SlackSection
 from services.contracts.events import Notice
@@ -58,8 +61,8 @@ GROUP = "presence-alert"
 NOTICES_GROUP = "presence-alert-notices"
 LOOK_FOR_A_RESUME = 3.0
 """Seconds between looks at presence.notices while the line is stopped."""
-LOOK_FOR_A_VERSION = 5.0
-"""Seconds between looks at the active configuration: another replica may have stored a newer one."""
+LOOK_FOR_A_VERSION = 1.0
+"""Seconds between looks at what is in force; the sweep looks again before it fires a step."""
 
 
 class AlertSettings(ServiceSettings):
@@ -87,11 +90,11 @@ class AlertService:
         self.workers = Workers()
         self._settings = settings
         self._loaded = loaded
-        self._configuration = loaded.configuration
+        self._in_force = InForce(loaded.configuration)
         self._clock = clock or SystemClock()
         self._url = settings.database_url.get_secret_value()
         self._registry = create_registry()
-        self._metrics = AlertMetrics(self._registry, self._configuration)
+        self._metrics = AlertMetrics(self._registry, loaded.configuration)
         self._dead_letters = dead_letters_counter(self._registry)
         self._consumption = Consumption()
         observe_lag(self._registry, self._consumption)
@@ -112,9 +115,11 @@ class AlertService:
             open_keepers(self._pool, self.active, self._episodes),
             self._wake.changed,
         )
+        self._file = TeamFile(settings.config, loaded.sha256, self._pool, self._clock.now)
+        self._roster = PostgresRoster(self._pool, lambda: self._in_force.file, self._wake.changed)
         self._links = _links(settings, self._clock)
         self._channels = open_destinations(
-            self._configuration, secret=secret, links=self._links, clock=self._clock
+            loaded.configuration, secret=secret, links=self._links, clock=self._clock
         )
         self._pipelines = open_pipelines(
             self._channels,
@@ -134,8 +139,8 @@ class AlertService:
         self.health.add("consumer", self._consumer_problem)
 
     def active(self) -> Configuration:
-        """The configuration in force."""
-        return self._configuration
+        """The configuration in force, run-time changes of the rota included."""
+        return self._in_force()
 
     def _may_page(self) -> bool:
         return self._intake is not None and self._intake.may_page
@@ -155,9 +160,10 @@ class AlertService:
             configuration=self.active,
             links=self._links,
             interactions=self._interactions,
-            slack_signing_secrets=_signing_secrets(self._configuration),
+            slack_signing_secrets=_signing_secrets(self._loaded.configuration),
             send_sign_in=partial(_send_sign_in, slack[0], self.active) if slack else None,
             api_token=optional_secret("PRESENCE_API_TOKEN"),
+            roster=self._roster,
             clock=self._clock,
             boards=self._boards,
         )
@@ -172,8 +178,9 @@ class AlertService:
         await wait_until(self._database_answers, clock=self._clock, says="PostgreSQL")
         await self._pool.open()
         await migrate(self._pool, "alert", "services.alert.store.migrations")
-        active = await configurations.store(self._pool, self._loaded)
-        log.info("configuration in force", version=active.version)
+        await configurations.store(self._pool, self._loaded)
+        async with self._pool.connection() as connection:
+            await self._in_force.refresh(connection)
         await wait_until(self._kafka_answers, clock=self._clock, says="Kafka and its topics")
         self._producer.start()
         cluster = await asyncio.to_thread(self._ends.cluster)
@@ -231,7 +238,7 @@ class AlertService:
     def _start_workers(self, inbox: Inbox, intake: IntakeProgress) -> None:
         sweep = Sweep(
             folding=Folding(self._pool, self.active),
-            escalating=Escalating(self._pool, self.active, self._metrics),
+            escalating=Escalating(self._pool, self.active, self._metrics, self._in_force.refresh),
             announcements=Announcements(self._pool, self._producer),
             figures=Figures(self._pool, self._metrics),
             inbox=inbox,
@@ -283,17 +290,18 @@ class AlertService:
                 self._consumption.resume_line()
 
     async def _watch_for_a_version(self) -> None:
-        """Use what another replica stored as the active version."""
+        """Store a changed presence.yaml; use what any replica stored, and changes of the rota."""
         while True:
             await self._clock.sleep(LOOK_FOR_A_VERSION)
             try:
-                active = await configurations.active(self._pool)
+                await self._file.look()
+                async with self._pool.connection() as connection:
+                    changed = await self._in_force.refresh(connection)
             except OperationalError as error:
                 log.warning("the active configuration could not be read", error=str(error))
                 continue
-            if active is not None and active.configuration != self._configuration:
-                log.info("another configuration is in force", version=active.version)
-                self._configuration = active.configuration
+            if changed:
+                self._wake.changed()
 
 
 def _links(settings: AlertSettings, clock: Clock) -> Links:
@@ -328,7 +336,7 @@ def create_service() -> AlertService:
     """From the environment and presence.yaml. Raises WrongConfiguration."""
     settings = load(AlertSettings)
     logs.configure(settings.log_format, SERVICE, settings.log_level)
-    return AlertService(settings, presence_yaml.load(settings.config))
+    return AlertService(settings, presence_yaml.load(settings.config, checks(SystemClock().now())))
 
 
 def main() -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import orjson
 
+from services.alert.team_file import checks
 from services.contracts.configuration import Configuration
 from services.runtime import configuration
 
@@ -20,7 +22,7 @@ def config() -> None:
 @click.argument("file", type=click.Path(path_type=Path), envvar="PRESENCE_CONFIG")
 def check(file: Path) -> None:
     """Say every mistake in FILE with its line; exit 2 where there is one."""
-    loaded = configuration.load(file).configuration
+    loaded = configuration.load(file, checks(datetime.now(UTC))).configuration
     click.echo(
         f"{file}: good. {len(loaded.accounts)} accounts, {len(loaded.people)} people, "
         f"{len(loaded.rotas)} rotas, {len(loaded.routes)} routes"

@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "oncall": (
         "services.cli.oncall",
         "oncall",
-        "The rota: who is on call now, this week, and gaps.",
+        "The rota: who is on call, changes at run time, gaps, staffing.",
     ),
     "doctor": ("services.cli.doctor", "doctor", "What is wrong, in words, and how to mend it."),
     "config": ("services.cli.config", "config", "Check presence.yaml."),
@@ -41,6 +41,7 @@ EXTRAS = {
     "replay": "ingest",
     "classify": "classify",
     "alert": "alert",
+    "oncall": "alert",
     "train": "train",
     "evaluate": "classify",
 }

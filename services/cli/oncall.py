@@ -1,12 +1,11 @@
-"""`presence oncall`: the rota of presence.yaml, as alert reads it."""
+"""`presence oncall`: the rota as alert reads it, and changes of it at run time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 import orjson
@@ -15,28 +14,34 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.alert.domain import rota as domain
+from services.cli.oncall_changes import export, import_time_off, override
+from services.cli.oncall_explain import explain
+from services.cli.rota_source import (
+    Team,
+    at_option,
+    file_option,
+    instant,
+    json_option,
+    read_team,
+    rota_option,
+    rotas_named,
+    shown_name,
+    shown_time,
+)
 from services.contracts.configuration import Configuration, Rota, Who
-from services.runtime import configuration
 
 AHEAD = 21
 """Days for which gaps are looked for."""
-
-file_option = click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    envvar="PRESENCE_CONFIG",
-    default=Path("presence.yaml"),
-    show_default=True,
-)
-at_option = click.option("--at", help="At this instant instead (2026-12-24T18:00:00+01:00).")
-rota_option = click.option("--rota", "name", help="Only this one.")
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+WITHOUT_DATABASE = "from the file alone: PRESENCE_DATABASE_URL is not set, run-time changes unseen"
 
 
 @click.group()
 def oncall() -> None:
-    """Who is on call now, this week, and when nobody is."""
+    """Who is on call now, this week, and when nobody is; changes at run time."""
+
+
+for command in (override, explain, export, import_time_off):
+    oncall.add_command(command)
 
 
 @oncall.command()
@@ -46,17 +51,23 @@ def oncall() -> None:
 @json_option
 def now(file: Path, at: str | None, name: str | None, as_json: bool) -> None:
     """Who is on call, until when, who comes next. Exit 1 where an open rota has nobody."""
-    team, moment = configuration.load(file).configuration, _instant(at)
-    rows = [_now(team, rota, moment) for rota in _rotas(team, name)]
+    source, moment = read_team(file), instant(at)
+    team = source.holds
+    rows = [_now(team, rota, moment) for rota in rotas_named(team, name)]
     if as_json:
-        click.echo(orjson.dumps({"at": moment, "rotas": rows}))
+        facts = {"at": moment, "run_time_changes": source.run_time, "rotas": rows}
+        click.echo(orjson.dumps(facts))
     else:
         table = Table("rota", "on call", "because", "until", "next", box=None)
-        for rota, row in zip(_rotas(team, name), rows, strict=True):
-            person = _name(team, row["person"]) if row["person"] else f"nobody ({row['because']})"
-            until = _shown(row["until"], rota)
-            table.add_row(rota.id, person, row["because"], until, _name(team, row["next"]))
+        for rota, row in zip(rotas_named(team, name), rows, strict=True):
+            person = (
+                shown_name(team, row["person"]) if row["person"] else f"nobody ({row['because']})"
+            )
+            until = shown_time(row["until"], rota)
+            because = _because(team, row["because"], row["instead_of"], row["set_by"])
+            table.add_row(rota.id, person, because, until, shown_name(team, row["next"]))
         Console().print(table)
+        _say_source(source)
     if any(row["because"] == "gap" for row in rows):
         raise SystemExit(1)
 
@@ -69,27 +80,35 @@ def now(file: Path, at: str | None, name: str | None, as_json: bool) -> None:
 @json_option
 def week(file: Path, at: str | None, name: str | None, days: int, as_json: bool) -> None:
     """Every shift of the next seven days, closed hours and gaps included."""
-    team, begin = configuration.load(file).configuration, _instant(at)
+    source, begin = read_team(file), instant(at)
+    team = source.holds
     end = begin + timedelta(days=days)
-    plans = {r.id: domain.plan(r, team.hours, begin, end) for r in _rotas(team, name)}
+    plans = {r.id: domain.plan(r, team.hours, begin, end) for r in rotas_named(team, name)}
     if as_json:
         rows = [_watch(rota, one) for rota, watches in plans.items() for one in watches]
         click.echo(orjson.dumps({"from": begin, "to": end, "shifts": rows}))
         return
     console = Console()
-    for rota in _rotas(team, name):
+    for rota in rotas_named(team, name):
         table = Table(
             "from", "to", "hours", "who", "because", title=f"{rota.id} ({rota.zone})", box=None
         )
         for one in plans[rota.id]:
-            who = _name(team, one.person) if one.person else f"[red]{one.because}[/]"
+            who = shown_name(team, one.person) if one.person else f"[red]{one.because}[/]"
             hours = f"{(one.end - one.begin).total_seconds() / 3600:.1f}"
             style = "dim" if one.because == "closed" else ""
             who = "closed" if one.because == "closed" else who
+            because = _because(team, one.because, one.instead_of, one.set_by)
             table.add_row(
-                _shown(one.begin, rota), _shown(one.end, rota), hours, who, one.because, style=style
+                shown_time(one.begin, rota),
+                shown_time(one.end, rota),
+                hours,
+                who,
+                because,
+                style=style,
             )
         console.print(table)
+    _say_source(source)
 
 
 @oncall.command()
@@ -100,11 +119,11 @@ def week(file: Path, at: str | None, name: str | None, days: int, as_json: bool)
 @json_option
 def gaps(file: Path, at: str | None, name: str | None, days: int, as_json: bool) -> None:
     """Hours in the next 21 days that are neither covered nor closed. Exit 1 where there are any."""
-    team, begin = configuration.load(file).configuration, _instant(at)
+    team, begin = read_team(file).holds, instant(at)
     end = begin + timedelta(days=days)
     found = [
         (rota, span)
-        for rota in _rotas(team, name)
+        for rota in rotas_named(team, name)
         for span in domain.gaps(rota, team.hours, begin, end)
     ]
     if as_json:
@@ -116,31 +135,16 @@ def gaps(file: Path, at: str | None, name: str | None, days: int, as_json: bool)
         table = Table("rota", "from", "to", "hours", box=None)
         for rota, span in found:
             hours = f"{(span.end - span.begin).total_seconds() / 3600:.1f}"
-            table.add_row(rota.id, _shown(span.begin, rota), _shown(span.end, rota), hours)
+            table.add_row(rota.id, shown_time(span.begin, rota), shown_time(span.end, rota), hours)
         Console().print(table)
         click.echo("cover them with a layer or an override, or close them with open_hours")
     if found:
         raise SystemExit(1)
 
 
-def _instant(at: str | None) -> datetime:
-    if at is None:
-        return datetime.now(UTC).replace(microsecond=0)
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError as error:
-        raise click.BadParameter(f"{at!r} is no time like 2026-12-24T18:00:00+01:00") from error
-    if moment.tzinfo is None:
-        raise click.BadParameter(f"{at!r} has no offset from UTC (add +01:00, or Z)")
-    return moment.astimezone(UTC)
-
-
-def _rotas(team: Configuration, name: str | None) -> Sequence[Rota]:
-    found = [rota for rota in team.rotas if name in (None, rota.id)]
-    if not found:
-        there = ", ".join(rota.id for rota in team.rotas)
-        raise click.BadParameter(f"no rota {name!r} (there is: {there})")
-    return found
+def _say_source(source: Team) -> None:
+    if not source.run_time:
+        click.echo(WITHOUT_DATABASE, err=True)
 
 
 def _now(team: Configuration, rota: Rota, at: datetime) -> dict[str, Any]:
@@ -155,6 +159,8 @@ def _now(team: Configuration, rota: Rota, at: datetime) -> dict[str, Any]:
         "because": current.because,
         "until": current.end,
         "next": following or next((one.person for one in watches if one.person), None),
+        "instead_of": current.instead_of,
+        "set_by": current.set_by,
     }
 
 
@@ -165,13 +171,13 @@ def _watch(rota: str, one: domain.Watch) -> dict[str, Any]:
         "to": one.end,
         "person": one.person,
         "because": one.because,
+        "instead_of": one.instead_of,
+        "set_by": one.set_by,
     }
 
 
-def _name(team: Configuration, person_id: str | None) -> str:
-    person = team.person(person_id) if person_id else None
-    return escape(person.name) if person else "–"
-
-
-def _shown(at: datetime, rota: Rota) -> str:
-    return f"{at.astimezone(ZoneInfo(rota.zone)):%a %d %b %H:%M}"
+def _because(team: Configuration, because: str, instead_of: str | None, set_by: str | None) -> str:
+    words = escape(because)
+    if instead_of is not None:
+        words += f" for {shown_name(team, instead_of)}"
+    return words + (f", set at run time by {shown_name(team, set_by)}" if set_by else "")

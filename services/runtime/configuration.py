@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,17 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from services.contracts.configuration import Configuration, Where, problems
+from services.contracts.configuration import Configuration, Problem, Where, problems
 from services.runtime.errors import WrongConfiguration
 
 _SAYS = {
     "extra_forbidden": "unknown key",
     "missing": "missing",
 }
+
+
+Check = Callable[[Configuration], Iterable[Problem]]
+"""Finds mistakes in a configuration whose form is good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +93,11 @@ def _mistakes(error: ValidationError) -> list[tuple[Where, str]]:
     ]
 
 
-def parse(text: str, name: str = "presence.yaml") -> Configuration:
+def parse(text: str, name: str = "presence.yaml", checks: Sequence[Check] = ()) -> Configuration:
     """A Configuration from the file's text.
 
-    Raises WrongConfiguration with every mistake, a line each: `presence.yaml:12: routes[0].policy: …`.
+    `checks`: what a service asks of it beyond its form. Raises WrongConfiguration with every mistake,
+    a line each: `presence.yaml:12: routes[0].policy: …`.
     """
     try:
         loader = _Loader(text)
@@ -110,7 +116,8 @@ def parse(text: str, name: str = "presence.yaml") -> Configuration:
     except ValidationError as error:
         mistakes = _mistakes(error)
     else:
-        mistakes = [(problem.where, problem.says) for problem in problems(file)]
+        found = problems(file) or [one for check in checks for one in check(file)]
+        mistakes = [(problem.where, problem.says) for problem in found]
         if not mistakes:
             return file
     lines = sorted(
@@ -121,7 +128,12 @@ def parse(text: str, name: str = "presence.yaml") -> Configuration:
     )
 
 
-def load(path: Path) -> LoadedConfiguration:
+def sha256_of(path: Path) -> str:
+    """The hash of a file's bytes, as LoadedConfiguration has it; raises OSError."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load(path: Path, checks: Sequence[Check] = ()) -> LoadedConfiguration:
     """Read and check the file at `path`; raises WrongConfiguration."""
     try:
         raw = path.read_bytes()
@@ -134,4 +146,6 @@ def load(path: Path) -> LoadedConfiguration:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise WrongConfiguration(f"{path} is not UTF-8") from error
-    return LoadedConfiguration(parse(text, path.name), text, hashlib.sha256(raw).hexdigest())
+    return LoadedConfiguration(
+        parse(text, path.name, checks), text, hashlib.sha256(raw).hexdigest()
+    )

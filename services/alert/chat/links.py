@@ -6,6 +6,7 @@ Kinds of token, each with a salt of its own so that one never passes for another
 - **board**: the same for a board, with what the button was about.
 - **episode with a person**: in a direct message that only that person received; identifies them.
 - **sign-in**: sent to a person on request; ends after 15 minutes and works once.
+- **calendar**: in the address that a person's calendar program looks at; does not end.
 - **session** and **form**: what the cookie and the hidden field hold.
 """
 
@@ -17,7 +18,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous import (
+    BadData,
+    SignatureExpired,
+    TimestampSigner,
+    URLSafeSerializer,
+    URLSafeTimedSerializer,
+)
 from pydantic import SecretStr
 
 from services.alert.domain.card import CardAct
@@ -74,6 +81,14 @@ class SignIn:
     """Unique; used once."""
     then: str
     """The path to go on to."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarLink:
+    """Whose shifts a calendar's address shows: a person's, or a rota's."""
+
+    person_id: str | None
+    rota: str | None
 
 
 class Links:
@@ -138,6 +153,23 @@ class Links:
         """What the token of a sign-in page says."""
         claims = self._read("sign-in", token, SIGN_IN_AGE)
         return SignIn(claims["p"], claims["n"], claims["t"])
+
+    def calendar(self, *, person: str | None = None, rota: str | None = None) -> str:
+        """The address of a calendar of shifts. It does not end: calendar programs keep it for years."""
+        claims = {"p": person} if person is not None else {"r": rota}
+        token = URLSafeSerializer(self._secret.get_secret_value(), salt="presence.calendar")
+        return f"{self.public_url}/calendars/{token.dumps(claims)}.ics"
+
+    def read_calendar(self, token: str) -> CalendarLink:
+        """What the token of a calendar's address says."""
+        serializer = URLSafeSerializer(self._secret.get_secret_value(), salt="presence.calendar")
+        try:
+            claims = serializer.loads(token)
+        except BadData as error:
+            raise LinkError(LinkRefusal.invalid) from error
+        if not isinstance(claims, dict):
+            raise LinkError(LinkRefusal.invalid)
+        return CalendarLink(claims.get("p"), claims.get("r"))
 
     def session(self, person_id: str) -> str:
         """The session cookie's value."""

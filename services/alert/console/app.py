@@ -19,10 +19,12 @@ from services.alert.console import rows
 from services.alert.console.board_pages import BoardPages
 from services.alert.console.drawing import SECURITY_HEADERS, STATIC_FILES, Pages, static_file
 from services.alert.console.links_pages import EpisodePages
+from services.alert.console.oncall import oncall_router
 from services.alert.console.sign_in import SendSignIn, SignIns
 from services.alert.console.slack_requests import slack_router
 from services.alert.console.visitors import Visitors
 from services.alert.ports import Boards, Episodes
+from services.alert.roster import Roster
 from services.contracts.configuration import Configuration, Person
 from services.runtime.clock import Clock, SystemClock
 
@@ -39,6 +41,7 @@ def create_app(
     slack_signing_secrets: tuple[SecretStr, ...] = (),
     send_sign_in: SendSignIn | None = None,
     api_token: SecretStr | None = None,
+    roster: Roster | None = None,
     clock: Clock | None = None,
     boards: Boards | None = None,
 ) -> FastAPI:
@@ -66,6 +69,8 @@ def create_app(
 
     app.include_router(_list_router(episodes, configuration, links, visitors, pages, clock))
     app.include_router(_api_router(episodes, visitors, clock))
+    if roster is not None:
+        app.include_router(oncall_router(roster, configuration, links, visitors, clock))
     app.include_router(_sign_in_router(visitors, sign_ins, pages))
     episode_pages = EpisodePages(episodes, person_of, links, visitors, sign_ins, pages)
     app.include_router(episode_pages.router())

@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from pydantic import SecretStr
 
 from services.alert.chat.links import SESSION_AGE, LinkError, Links
+from services.alert.ports import Actor
 from services.contracts.configuration import Configuration, Person
 
 SESSION_COOKIE = "presence_session"
@@ -86,6 +87,18 @@ class Visitors:
     def may_read(self, request: Request) -> bool:
         """Whether this request may read the episodes."""
         return self._bearer(request) or self.person(request) is not None or self.at_home(request)
+
+    def actor(self, request: Request) -> Actor | None:
+        """Who changes something through the API: a script with the token, or a session's person.
+
+        A session counts only from our own pages: the browser names the page that asks.
+        """
+        if self._bearer(request):
+            return Actor("api token", "api")
+        person = self.person(request)
+        if person is None or not self._ours(request, request.headers.get("origin")):
+            return None
+        return Actor(person.id, "console")
 
     def _bearer(self, request: Request) -> bool:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.alert.domain import rota as rotas
+from services.alert.domain.quiet_hours import is_quiet
 from services.alert.domain.response_time import due_at
 from services.contracts.configuration import (
     Configuration,
@@ -140,7 +141,10 @@ def _people(
     if target.person is not None:
         return [target.person], False
     if target.everybody:
-        return [person.id for person in _answering(configuration.people, brand)], False
+        everybody = _answering(configuration.people, brand)
+        # Those in their quiet hours are left out, unless that leaves nobody.
+        awake = [person for person in everybody if not is_quiet(person, now)]
+        return [person.id for person in awake or everybody], False
     rota = next(one for one in configuration.rotas if one.id == target.rota)
     if not ignores_closed_hours and rotas.closed(rota, configuration.hours, now):
         return [], True

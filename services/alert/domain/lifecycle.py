@@ -245,7 +245,12 @@ def _urgency(said: Sequence[Item]) -> Urgency:
 
 def _route(folded: Episode, said: Sequence[Item], context: Context) -> Route:
     first = context.items[folded.openers[0]]
-    facts = Facts(
+    return route_for(context.configuration, routing_facts(first, said), context.now)
+
+
+def routing_facts(first: Item, said: Sequence[Item]) -> Facts:
+    """What a route can ask of an episode: its first item, and all of its messages."""
+    return Facts(
         brand=first.brand,
         platform=first.platform,
         account_id=first.account_id,
@@ -256,7 +261,6 @@ def _route(folded: Episode, said: Sequence[Item], context: Context) -> Route:
         urgency=_urgency(said),
         private=any(item.private for item in said),
     )
-    return route_for(context.configuration, facts, context.now)
 
 
 def _shows(policy: Policy, asked: Sequence[Item], reopened: bool, context: Context) -> Shows:

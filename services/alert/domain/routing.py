@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,7 +29,7 @@ class Facts:
 def route_for(configuration: Configuration, facts: Facts, now: datetime) -> Route:
     """The first route that matches; the last one of a checked configuration matches everything."""
     for route in configuration.routes:
-        if _matches(configuration, route.match, facts, now):
+        if mismatch(configuration, route.match, facts, now) is None:
             return route
     return configuration.routes[-1]
 
@@ -43,29 +44,39 @@ def hours_named(configuration: Configuration, hours_id: str | None) -> Hours | N
     return next((hours for hours in configuration.hours if hours.id == hours_id), None)
 
 
-def _matches(configuration: Configuration, match: Match, facts: Facts, now: datetime) -> bool:
+def mismatch(configuration: Configuration, match: Match, facts: Facts, now: datetime) -> str | None:
+    """The first thing that a route asks for and these facts lack, in words; None: it matches."""
     asked = (
-        (match.brands, facts.brand),
-        (match.accounts, facts.account_id),
-        (match.platforms, facts.platform),
-        (match.labels, facts.label),
-        (match.urgency, facts.urgency),
+        ("brand", match.brands, facts.brand),
+        ("account", match.accounts, facts.account_id),
+        ("platform", match.platforms, facts.platform),
+        ("label", match.labels, facts.label),
+        ("urgency", match.urgency, facts.urgency),
     )
-    if any(wanted and value not in wanted for wanted, value in asked):
-        return False
+    for name, wanted, value in asked:
+        if wanted and value not in wanted:
+            return f"asks for {name} {_listed_words(wanted)}, this is {value or 'none'}"
     if match.sensitive == "any":
         if not facts.sensitive:
-            return False
+            return "asks for something sensitive, nothing is"
     elif match.sensitive and not facts.sensitive & set(match.sensitive):
-        return False
+        flags = _listed_words(sorted(facts.sensitive)) or "nothing"
+        return f"asks for {_listed_words(match.sensitive)}, sensitive is {flags}"
     if match.languages and not any(_speaks(facts.language, one) for one in match.languages):
-        return False
+        return f"asks for language {_listed_words(match.languages)}, this is {facts.language}"
     if match.private is not None and match.private != facts.private:
-        return False
+        words = {True: "private", False: "public"}
+        return f"asks for {words[match.private]} messages, this is {words[facts.private]}"
     if match.authors and not _listed(configuration, match, facts):
-        return False
+        return f"asks for authors on {_listed_words(match.authors)}, this one is not"
     hours = hours_named(configuration, match.hours)
-    return hours is None or is_open(hours, now)
+    if hours is not None and not is_open(hours, now):
+        return f"asks for the hours {hours.id}, it is outside of them"
+    return None
+
+
+def _listed_words(values: Iterable[str]) -> str:
+    return " or ".join(str(value) for value in values)
 
 
 def _speaks(language: str, wanted: str) -> bool:

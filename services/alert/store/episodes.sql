@@ -60,6 +60,9 @@ where i.held and not exists (select from alert.relabels r where r.item_id = i.it
                   where t.item_id = i.item_id and t.deleted_at is not null)
 group by platform
 
+-- name: configuration_lock
+select pg_advisory_xact_lock(7273747003)
+
 -- name: configuration_put
 insert into alert.configurations (sha256, document) values (%(sha256)s, %(document)s)
 on conflict (sha256) do nothing

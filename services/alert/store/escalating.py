@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -28,8 +28,14 @@ class Escalating:
     """Fires what is due."""
 
     def __init__(
-        self, pool: Pool, configuration: Callable[[], Configuration], metrics: AlertMetrics
+        self,
+        pool: Pool,
+        configuration: Callable[[], Configuration],
+        metrics: AlertMetrics,
+        refresh: Callable[[Connection], Awaitable[object]] | None = None,
     ) -> None:
+        """`refresh` brings `configuration` up to date: who is on call is resolved at each step."""
+        self._refresh = refresh
         self._pool = pool
         self._configuration = configuration
         self._metrics = metrics
@@ -38,6 +44,8 @@ class Escalating:
         """Fire at most a batch of due timers, newest episodes first; how many fired."""
         async with self._pool.connection() as connection:
             due = await all_of(connection, "timers_due", limit=BATCH)
+            if due and self._refresh is not None:
+                await self._refresh(connection)
             fired = 0
             for row in due:
                 fired += await self._fire(connection, row["episode"], row["conversation"], stale)

@@ -17,7 +17,9 @@ OUTBOX = load_queries("services.alert.store", "outbox.sql")
 TIMERS = load_queries("services.alert.store", "timers.sql")
 BOARDS = load_queries("services.alert.store", "boards.sql")
 
-_ALL = {**FOLD, **EPISODES, **OUTBOX, **TIMERS, **BOARDS}
+ROTA = load_queries("services.alert.store", "rota.sql")
+
+_ALL = {**FOLD, **EPISODES, **OUTBOX, **TIMERS, **BOARDS, **ROTA}
 
 
 async def all_of(connection: Connection, name: str, **values: Any) -> list[DictRow]:

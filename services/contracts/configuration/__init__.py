@@ -238,8 +238,12 @@ def _rota_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
                 yield from _missing(("rotas", i, "swaps", j, key), "person", who, names.people)
     for i, policy in enumerate(file.policies):
         yield from _missing(("policies", i, "hours"), "hours", policy.hours, names.hours)
+        if policy.starter is not None:
+            yield from _missing(("policies", i, "rota"), "rota", policy.rota, names.rotas)
         for j, step in enumerate(policy.steps):
             for k, target in enumerate(step.targets):
+                if target.rota is not None and target.rota == policy.rota:
+                    continue  # said once, at the starter's rota
                 target_at: Where = ("policies", i, "steps", j, "targets", k)
                 yield from _target_problems(target_at, target, names)
         if policy.fallback:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, HttpUrl, field_validator, model_validator
 
 from services.contracts.base import StrEnum
+from services.contracts.configuration.rota import Interval
 from services.contracts.configuration.values import Duration, Id, SecretName, Section, Zone
 from services.contracts.configuration.webhooks import WebhookSettings
 
@@ -318,6 +319,8 @@ class Person(Section):
     languages: tuple[str, ...] = ()
     contacts: tuple[str, ...] = ()
     """Ways to reach them, in order: slack, teams, email, or a URL of an Apprise service."""
+    quiet_hours: tuple[Interval, ...] = ()
+    """In their zone: a page to everybody leaves them out then. May never cover a shift of theirs."""
 
     @property
     def may_answer(self) -> bool:

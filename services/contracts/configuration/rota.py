@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -128,6 +128,8 @@ class Rota(Section):
     time_off: tuple[TimeOff, ...] = ()
     open_hours: Id | None = None
     """Hours outside of which nobody is paged on purpose (closed hours). None: always open."""
+    public_holidays: str | None = Field(None, pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")
+    """The country (DE) or region (DE-BY) whose public holidays count in the balance of shifts."""
 
 
 class Hours(Section):
@@ -173,16 +175,73 @@ class Step(Section):
     targets: tuple[Target, ...] = Field(min_length=1)
 
 
+class Starter(StrEnum):
+    """A policy to begin with; every key of it can be written anew."""
+
+    solo = "solo"
+    """One or two people: 60 minutes (give it your `hours`), one reminder."""
+    team = "team"
+    """15 minutes: who is on call, the next at 75 %, everybody at 100 %."""
+
+
+_STARTERS: dict[Starter, dict[str, Any]] = {
+    Starter.solo: {
+        "answer_within": "60m",
+        "steps": [{"at": "0%", "who": "on_call"}, {"at": "100%", "who": "on_call"}],
+    },
+    Starter.team: {
+        "answer_within": "15m",
+        "steps": [{"at": "0%", "who": "on_call"}, {"at": "75%", "who": "next"}, {"at": "100%"}],
+    },
+}
+
+
 class Policy(Section):
     """Escalation: copied into the episode when it opens."""
 
     id: Id
-    answer_within: Duration
-    """The answer budget, from the first item's source time."""
+    starter: Starter | None = None
+    """Fills in what is not written here: `{id: team, starter: team, rota: daytime}` is a whole policy."""
+    rota: Id | None = None
+    """For a starter: the rota that it pages."""
+    answer_within: Duration = Field(timedelta(0), validate_default=False)
+    """The answer budget, from the first item's source time. Needed without a starter."""
     hours: Id | None = None
     """Count the budget in these business hours; none: around the clock."""
-    steps: tuple[Step, ...] = Field(min_length=1)
+    steps: tuple[Step, ...] = ()
+    """Needed without a starter."""
     claim_for: Duration = Field("20m", validate_default=True)
     """A claim is a lease: without an answer in this time it is released and the next step pages."""
     fallback: Target | None = None
     """Who is told at the end of the chain, beside the channel."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("starter") not in list(Starter):
+            return given
+        starter = _STARTERS[Starter(given["starter"])]
+        steps = [
+            {
+                "at": step["at"],
+                "targets": [
+                    {"rota": given.get("rota"), "who": step["who"]}
+                    if "who" in step
+                    else {"everybody": True}
+                ],
+            }
+            for step in starter["steps"]
+        ]
+        if given.get("rota") is None and "steps" not in given:
+            return given
+        return {"answer_within": starter["answer_within"], "steps": steps, **given}
+
+    @model_validator(mode="after")
+    def _whole(self) -> Policy:
+        if self.starter is not None and self.rota is None:
+            raise ValueError("a starter policy names the `rota` that it pages")
+        if self.starter is None and self.rota is not None:
+            raise ValueError("`rota` goes with a `starter`; steps name their own targets")
+        if not self.steps or self.answer_within <= timedelta(0):
+            raise ValueError("a policy has `answer_within` and `steps`, or a `starter`")
+        return self

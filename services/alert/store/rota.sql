@@ -1,0 +1,46 @@
+-- Run-time changes of the rota, and which version of everything is in force.
+
+-- name: in_force_revisions
+select (select version from alert.configurations where active) as version,
+       (select revision from alert.rota_revision) as revision
+
+-- name: rota_lock
+-- Whoever changes the rota waits here: each change is judged against what stands.
+update alert.rota_revision set revision = revision + 1 returning revision, alert.now() as now
+
+-- name: rota_changes
+-- Also what ended lately: who was on call an hour ago is asked, too.
+select id, kind, rota, person, begin_at, end_at, instead_of, back_begin_at, back_end_at, note, set_by,
+       through, set_at
+from alert.rota_changes
+where removed_at is null
+  and greatest(end_at, coalesce(back_end_at, end_at)) > alert.now() - interval '35 days'
+order by place
+
+-- name: rota_change_add
+insert into alert.rota_changes (kind, rota, person, begin_at, end_at, instead_of, back_begin_at,
+    back_end_at, note, set_by, through, calendar_uid)
+values (%(kind)s, %(rota)s, %(person)s, %(begin)s, %(end)s, %(instead_of)s, %(back_begin)s,
+    %(back_end)s, %(note)s, %(set_by)s, %(through)s, %(calendar_uid)s)
+returning id, set_at
+
+-- name: rota_change_remove
+update alert.rota_changes set removed_at = alert.now(), removed_by = %(by)s
+where id = %(id)s and removed_at is null
+returning id
+
+-- name: rota_imported
+-- What a person's calendar brought and has not ended.
+select id, begin_at, end_at, calendar_uid from alert.rota_changes
+where person = %(person)s and calendar_uid is not null and removed_at is null
+  and end_at > alert.now()
+
+-- name: episode_named
+-- By id, or by the number that a person reads.
+select e.*, t.step as timer_step, t.due_at as timer_due_at, alert.now() as now
+from alert.episodes e left join alert.timers t on t.episode = e.id
+where e.id::text = %(wanted)s or e.number::text = ltrim(%(wanted)s, '#')
+limit 1
+
+-- name: paged_log
+select person, step, at from alert.paged where episode = %(episode)s order by at, id

@@ -1,0 +1,101 @@
+"""Calendars: shifts to subscribe to, and absences read from one."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from icalendar import Calendar
+
+from services.alert.calendars import CalendarError, absences, repeated, shifts_calendar
+from services.alert.domain.rota_changes import ChangeKind, RotaChange, in_effect
+from tests.alert.builders import at, configuration
+
+BERLIN = ZoneInfo("Europe/Berlin")
+HOLIDAYS = """BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//test//EN
+BEGIN:VEVENT
+UID:summer
+DTSTART;VALUE=DATE:20260803
+DTEND;VALUE=DATE:20260817
+SUMMARY:Vacation in Crete
+END:VEVENT
+BEGIN:VEVENT
+UID:dentist
+DTSTART:20260305T090000Z
+DURATION:PT2H
+SUMMARY:Dentist
+END:VEVENT
+BEGIN:VEVENT
+UID:off
+DTSTART;VALUE=DATE:20260401
+SUMMARY:Vacation day
+STATUS:CANCELLED
+END:VEVENT
+BEGIN:VEVENT
+UID:past
+DTSTART;VALUE=DATE:20250801
+SUMMARY:Vacation
+END:VEVENT
+BEGIN:VEVENT
+UID:weekly
+DTSTART;TZID=Europe/Berlin:20260306T140000
+DTEND;TZID=Europe/Berlin:20260306T150000
+RRULE:FREQ=WEEKLY
+SUMMARY:Choir
+END:VEVENT
+END:VCALENDAR
+""".replace("\n", "\r\n")
+
+
+def test_shifts_are_entries_with_stable_ids_that_follow_each_other() -> None:
+    team = configuration()
+
+    def entries(now: datetime) -> list[tuple[str, datetime, datetime]]:
+        text = shifts_calendar(team, team.rotas, now, title="On call")
+        return [
+            (str(one["uid"]), one.decoded("dtstart"), one.decoded("dtend"))
+            for one in Calendar.from_ical(text).walk("VEVENT")
+        ]
+
+    first, later = entries(at(0)), entries(at(60))
+    assert first == later
+    assert all(a[2] == b[1] for a, b in itertools.pairwise(first))
+    assert first[0][1] < at(0) < at(0) + timedelta(days=90) < first[-1][2]
+
+
+def test_a_persons_calendar_holds_their_shifts_alone_and_who_set_them() -> None:
+    team = configuration()
+    take_over = RotaChange(
+        "1", ChangeKind.override, "social", "lea", at(0), at(120), set_by="ben", through="slack"
+    )
+    held = in_effect(team, [take_over])
+    text = shifts_calendar(held, held.rotas, at(0), person="lea", title="On call: Lea")
+    (entry,) = Calendar.from_ical(text).walk("VEVENT")
+    assert (entry.decoded("dtstart"), entry.decoded("dtend")) == (at(0), at(120))
+    assert entry["description"] == "Set at run time by Ben"
+
+
+def test_absences_are_read_with_days_in_the_persons_zone() -> None:
+    found = absences(HOLIDAYS, BERLIN, at(0))
+    spans = {one.uid: one.span for one in found}
+    assert spans.keys() == {"summer", "dentist", "weekly"}
+    assert spans["summer"].begin == datetime(2026, 8, 2, 22, tzinfo=UTC)
+    assert spans["summer"].end == datetime(2026, 8, 16, 22, tzinfo=UTC)
+    assert spans["dentist"].seconds == 7200
+    assert spans["weekly"].begin == datetime(2026, 3, 6, 13, tzinfo=UTC)
+    assert repeated(HOLIDAYS) == ["Choir"]
+
+
+def test_a_word_picks_absences_out_of_a_shared_calendar() -> None:
+    found = absences(HOLIDAYS, BERLIN, at(0), words=["vacation"])
+    assert [one.uid for one in found] == ["summer"]
+
+
+@pytest.mark.parametrize("text", ["", "hello", "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n"])
+def test_what_is_no_calendar_is_refused(text: str) -> None:
+    with pytest.raises(CalendarError):
+        absences(text, BERLIN, at(0))
