@@ -15,8 +15,10 @@ FOLD = load_queries("services.alert.store", "fold.sql")
 EPISODES = load_queries("services.alert.store", "episodes.sql")
 OUTBOX = load_queries("services.alert.store", "outbox.sql")
 TIMERS = load_queries("services.alert.store", "timers.sql")
+ANSWERS = load_queries("services.alert.store", "answers.sql")
+DOINGS = load_queries("services.alert.store", "doings.sql")
 
-_ALL = {**FOLD, **EPISODES, **OUTBOX, **TIMERS}
+_ALL = {**FOLD, **EPISODES, **OUTBOX, **TIMERS, **ANSWERS, **DOINGS}
 
 
 async def all_of(connection: Connection, name: str, **values: Any) -> list[DictRow]:
