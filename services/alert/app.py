@@ -17,14 +17,17 @@ from services.alert.chat.metrics import DeliveryMetrics
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_interactions import SlackInteractions
 from services.alert.console.app import create_app
-from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler
+from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler, OutcomeHandler
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import PersonRef
 from services.alert.store import configurations
 from services.alert.store.acts import PostgresEpisodes
 from services.alert.store.announcements import Announcements
+from services.alert.store.answering import Outgoing
+from services.alert.store.answers import Answers
 from services.alert.store.boards.kinds import open_keepers
+from services.alert.store.doings import Doings, Reminders
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
 from services.alert.store.folding import Folding
@@ -38,7 +41,15 @@ from services.alert.team_file import TeamFile, checks
 from services.contracts.configuration import Configuration
 from services.contracts.configuration import SlackDestination as SlackSection
 from services.contracts.events import Notice
-from services.contracts.topics import CLASSIFIED, CORRECTIONS, EPISODES, NOTICES, topic_named
+from services.contracts.topics import (
+    CLASSIFIED,
+    CORRECTIONS,
+    EPISODES,
+    NOTICES,
+    OUTCOMES,
+    REPLIES,
+    topic_named,
+)
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
 from services.runtime.asgi import App, Router
@@ -59,6 +70,7 @@ log = logs.get_logger(__name__)
 
 GROUP = "presence-alert"
 NOTICES_GROUP = "presence-alert-notices"
+OUTCOMES_GROUP = "presence-alert-outcomes"
 LOOK_FOR_A_RESUME = 3.0
 """Seconds between looks at presence.notices while the line is stopped."""
 LOOK_FOR_A_VERSION = 1.0
@@ -97,6 +109,7 @@ class AlertService:
         self._metrics = AlertMetrics(self._registry, loaded.configuration)
         self._dead_letters = dead_letters_counter(self._registry)
         self._consumption = Consumption()
+        self._outcomes = Consumption()
         observe_lag(self._registry, self._consumption)
         self._pool = create_pool(self._url, name=SERVICE, max_size=12)
         self._producer = create_producer(settings, service=SERVICE)
@@ -117,6 +130,9 @@ class AlertService:
         )
         self._file = TeamFile(settings.config, loaded.sha256, self._pool, self._clock.now)
         self._roster = PostgresRoster(self._pool, lambda: self._in_force.file, self._wake.changed)
+        shared = (self._pool, self.active, self._metrics, self._wake.changed)
+        self._answers, self._doings = Answers(*shared), Doings(*shared)
+        self._outgoing, self._reminders = Outgoing(*shared), Reminders(*shared)
         self._links = _links(settings, self._clock)
         self._channels = open_destinations(
             loaded.configuration, secret=secret, links=self._links, clock=self._clock
@@ -132,7 +148,18 @@ class AlertService:
         self.app: App = self._routes()
         dlq = topic_named(CLASSIFIED.dlq)
         self._topics = TopicsCheck(
-            settings, (CLASSIFIED, dlq, NOTICES, CORRECTIONS, EPISODES), self._clock
+            settings,
+            (
+                CLASSIFIED,
+                dlq,
+                NOTICES,
+                CORRECTIONS,
+                EPISODES,
+                REPLIES,
+                OUTCOMES,
+                topic_named(OUTCOMES.dlq),
+            ),
+            self._clock,
         )
         self.health.add("kafka", self._topics)
         self.health.add("postgres", self._database_problem)
@@ -153,7 +180,13 @@ class AlertService:
         ]
         if slack:
             self._interactions = SlackInteractions(
-                self._episodes, self.active, slack, self._clock, self._boards
+                self._episodes,
+                self.active,
+                slack,
+                self._clock,
+                self._boards,
+                self._answers,
+                self._doings,
             )
         console = create_app(
             episodes=self._episodes,
@@ -235,12 +268,36 @@ class AlertService:
             clock=self._clock,
         )
 
+        self._subscribe_to_outcomes()
+
+    def _subscribe_to_outcomes(self) -> None:
+        """Outcomes have a line of their own: what holds up episodes does not hold up answers."""
+        guard = DeadLetterGuard(
+            service=SERVICE,
+            topic=OUTCOMES,
+            consumption=self._outcomes,
+            announce=partial(_announce, self._producer),
+        )
+        outcomes = OutcomeHandler(
+            self._outgoing, self._producer, guard, self._dead_letters, self._clock
+        )
+        subscribe_batch(
+            self._broker,
+            OUTCOMES,
+            outcomes,
+            group=OUTCOMES_GROUP,
+            consumption=self._outcomes,
+            clock=self._clock,
+        )
+
     def _start_workers(self, inbox: Inbox, intake: IntakeProgress) -> None:
         sweep = Sweep(
             folding=Folding(self._pool, self.active),
             escalating=Escalating(self._pool, self.active, self._metrics, self._in_force.refresh),
             announcements=Announcements(self._pool, self._producer),
             figures=Figures(self._pool, self._metrics),
+            outgoing=self._outgoing,
+            reminders=self._reminders,
             inbox=inbox,
             intake=intake,
             producer=self._producer,
@@ -278,16 +335,16 @@ class AlertService:
         return None if await answers(self._url) else "PostgreSQL does not answer"
 
     async def _consumer_problem(self) -> str | None:
-        return self._consumption.problem()
+        return self._consumption.problem() or self._outcomes.problem()
 
     async def _watch_for_a_resume(self) -> None:
         while True:
             await self._clock.sleep(LOOK_FOR_A_RESUME)
-            if self._consumption.stopped is None:
-                continue
-            if not await asyncio.to_thread(is_tripped, self._settings, SERVICE):
+            lines = [one for one in (self._consumption, self._outcomes) if one.stopped is not None]
+            if lines and not await asyncio.to_thread(is_tripped, self._settings, SERVICE):
                 log.info("resumed by a person: one record is probed first")
-                self._consumption.resume_line()
+                for line in lines:
+                    line.resume_line()
 
     async def _watch_for_a_version(self) -> None:
         """Store a changed presence.yaml; use what any replica stored, and changes of the rota."""

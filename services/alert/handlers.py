@@ -10,9 +10,10 @@ from confluent_kafka import Message
 from prometheus_client import Counter
 from pydantic import ValidationError
 
+from services.alert.store.answering import Outgoing
 from services.alert.store.inbox import Inbox, Position, RawEvent
 from services.alert.store.sources import Sources
-from services.contracts.events import ClassifiedNotification, Notice, NoticeKind
+from services.contracts.events import ClassifiedNotification, Notice, NoticeKind, Outcome
 from services.runtime.clock import Clock
 from services.runtime.dead_letter import DeadLetterReason, dead_letter
 from services.runtime.dead_letter_limit import DeadLetterGuard
@@ -98,14 +99,64 @@ class NoticeHandler:
                 )
 
 
+class OutcomeHandler:
+    """presence.outcomes → what became of people's answers.
+
+    Invariants: an outcome is in the database, or dead-lettered, before its offset is committed. One of
+    an answer that is not known here (an older database) is logged: nobody waits for it.
+    """
+
+    def __init__(
+        self,
+        outgoing: Outgoing,
+        producer: Producer,
+        guard: DeadLetterGuard,
+        dead_letters: Counter,
+        clock: Clock,
+    ) -> None:
+        self._outgoing = outgoing
+        self._producer = producer
+        self._guard = guard
+        self._dead_letters = dead_letters
+        self._clock = clock
+
+    async def __call__(self, messages: Sequence[Message]) -> None:
+        """Return when all of it is durable; raises to have the batch again."""
+        now = self._clock.now()
+        told: list[Outcome] = []
+        dead: list[tuple[Message, str]] = []
+        for message in messages:
+            try:
+                told.append(Outcome.model_validate_json(message.value() or b""))
+            except ValidationError as error:
+                dead.append((message, _first(error)))
+        await self._guard.admit(len(messages), len(dead), now)
+        for outcome in told:
+            new = await self._outgoing.tell(outcome)
+            log.info("outcome", reply=outcome.reply_id, state=outcome.state.value, new=new)
+        await self._producer.publish(
+            [
+                dead_letter(message, DeadLetterReason.malformed, why, service=SERVICE, now=now)
+                for message, why in dead
+            ]
+        )
+        for message, why in dead:
+            self._dead_letters.labels(message.topic(), DeadLetterReason.malformed.value).inc()
+            log.warning("an outcome was put aside", offset=message.offset(), says=why)
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'record'}: {first['msg']}"
+
+
 def _event(message: Message) -> RawEvent | str:
     """The record as an event, or why it is none."""
     payload = message.value() or b""
     try:
         event = ClassifiedNotification.model_validate_json(payload)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'record'}: {first['msg']}"
+        return _first(error)
     key = message.key()
     return RawEvent(
         event.notification.event_id,

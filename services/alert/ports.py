@@ -82,6 +82,8 @@ class Delivery:
     """The posted card, where there is one."""
     line: CardLine | None = None
     """For thread."""
+    line_ref: MessageRef | None = None
+    """The posted line, where there is one: it is changed in its place."""
     person: PersonRef | None = None
     """For page."""
     text: str | None = None
@@ -114,7 +116,11 @@ class Outbox(Protocol):
         ...
 
     async def still_due(self, delivery: Delivery) -> bool:
-        """Asked just before the send: False once an answer's transaction has committed."""
+        """Asked just before the send, which starts with the mark that this commits.
+
+        False once an answer's transaction has committed: for a page the mark is made under the lock
+        that every change of its conversation holds until its commit.
+        """
         ...
 
     async def sent(self, delivery: Delivery, ref: MessageRef | None) -> None:
@@ -157,6 +163,10 @@ class Destination(Protocol):
         self, ref: MessageRef, line: CardLine, card: Card, delivery_id: str
     ) -> MessageRef:
         """Post beneath the card."""
+        ...
+
+    async def change_line(self, ref: MessageRef, line: CardLine, card: Card) -> MessageRef:
+        """Bring a posted line up to date; where that is impossible it stays as it is."""
         ...
 
     async def page(
@@ -205,6 +215,10 @@ class ActResult(StrEnum):
     """Relabelling something sensitive or addressed as spam asks for a reason."""
     unknown = "unknown"
     """There is no such episode."""
+    cautioned = "cautioned"
+    """Something to look at first; it is done when the person asks for it again."""
+    impossible = "impossible"
+    """It cannot be done, and why is said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from services.alert.handlers import SERVICE
 from services.alert.intake import IntakeProgress
 from services.alert.metrics import AlertMetrics
 from services.alert.store.announcements import Announcements
+from services.alert.store.answering import Outgoing
+from services.alert.store.doings import Reminders
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
 from services.alert.store.folding import AWAY as DATABASE_AWAY
@@ -47,6 +49,7 @@ class WakeUps:
     fold: asyncio.Event = field(default_factory=asyncio.Event)
     timers: asyncio.Event = field(default_factory=asyncio.Event)
     announcements: asyncio.Event = field(default_factory=asyncio.Event)
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
     deliveries: Sequence[Callable[[], None]] = ()
 
     def changed(self) -> None:
@@ -67,6 +70,8 @@ class Sweep:
         escalating: Escalating,
         announcements: Announcements,
         figures: Figures,
+        outgoing: Outgoing,
+        reminders: Reminders,
         inbox: Inbox,
         intake: IntakeProgress,
         producer: Producer,
@@ -81,6 +86,8 @@ class Sweep:
         self._escalating = escalating
         self._announcements = announcements
         self._figures = figures
+        self._outgoing = outgoing
+        self._reminders = reminders
         self._inbox = inbox
         self._intake = intake
         self._producer = producer
@@ -96,6 +103,7 @@ class Sweep:
         return {
             "fold": lambda: self._every(1.0, self.fold, self._wake.fold),
             "timers": lambda: self._every(0.5, self.fire, self._wake.timers),
+            "answers": lambda: self._every(0.5, self.send, self._wake.answers),
             "announce": lambda: self._every(1.0, self.announce, self._wake.announcements),
             "boards": lambda: self._every(5.0, self.keep_boards),
             "figures": lambda: self._every(2.0, self.show),
@@ -163,6 +171,12 @@ class Sweep:
     async def keep_boards(self) -> bool:
         """Bring the cards that stand for more than one episode up to date."""
         await self._boards.round()
+        return False
+
+    async def send(self) -> bool:
+        """Send answers whose time to undo is over; remind of snoozes and promises. False: all done."""
+        await self._outgoing.round()
+        await self._reminders.round()
         return False
 
     async def announce(self) -> bool:

@@ -144,7 +144,8 @@ version: 1
 brands:
   - {id: air, name: Air, author_lists: {vip: ["x:queen"]}}
 accounts:
-  - {id: "4001", brand: air, platform: x, handle: air, quiet_start: 0s}
+  - {id: "4001", brand: air, platform: x, handle: air, quiet_start: 0s,
+     settings: {access_token: PRESENCE_X_ACCESS_TOKEN}}
   - {id: "4001", brand: air, platform: facebook, handle: airpage, quiet_start: 0s}
 people:
   - {id: mia, name: Mia, roles: [responder], slack: U1}

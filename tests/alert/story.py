@@ -12,16 +12,20 @@ from prometheus_client import CollectorRegistry
 
 from services.alert.boards import LiveBoards
 from services.alert.domain.boards.board import Board, BoardKind
+from services.alert.domain.card import Card
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Actor, Delivery, MessageRef, Purpose
 from services.alert.store.acts import PostgresEpisodes
+from services.alert.store.answering import Outgoing
+from services.alert.store.answers import Answers
 from services.alert.store.boards.kinds import open_keepers
+from services.alert.store.doings import Doings, Reminders
 from services.alert.store.escalating import Escalating
 from services.alert.store.folding import Folding
 from services.alert.store.inbox import Inbox, Position, RawEvent
 from services.alert.store.outbox import PostgresOutbox
 from services.contracts.configuration import Configuration
-from services.contracts.events import ClassifiedNotification
+from services.contracts.events import ClassifiedNotification, Outcome, OutcomeState, Reply
 from services.runtime.postgres import Pool, create_pool, migrate
 from tests.alert.builders import at, configuration
 
@@ -45,6 +49,10 @@ class Story:
     outbox: PostgresOutbox
     episodes: PostgresEpisodes
     boards: LiveBoards
+    answers: Answers
+    outgoing: Outgoing
+    doings: Doings
+    reminders: Reminders
     seen: list[Delivery] = field(default_factory=list)
     offset: int = 0
 
@@ -91,6 +99,8 @@ class Story:
 
     async def sweep(self) -> list[str]:
         """Fire what is due and deliver it; who was paged, in order."""
+        await self.outgoing.round()
+        await self.reminders.round()
         while await self.escalating.fire_due():
             pass
         return await self.keep()
@@ -120,6 +130,32 @@ class Story:
                 if delivery.purpose is Purpose.page and delivery.person:
                     paged.append(delivery.person.id)
         return paged
+
+    async def replies(self) -> list[Reply]:
+        """What went to presence.replies, in order."""
+        rows = await self.rows(
+            "select payload from alert.announcements where topic = 'presence.replies' order by id"
+        )
+        return [Reply.model_validate_json(bytes(row[0])) for row in rows]
+
+    async def tell(self, reply: Reply, state: OutcomeState, **facts: Any) -> bool:
+        """What ingest says of it."""
+        (row,) = await self.rows("select alert.now()")
+        outcome = Outcome(
+            reply_id=reply.reply_id, item_id=reply.item_id, state=state, at=row[0], **facts
+        )
+        return await self.outgoing.tell(outcome)
+
+    def lines(self) -> list[str]:
+        """What we said beneath cards ourselves, in order, as last drawn."""
+        last = {one.line.item_id: one.line for one in self.of(Purpose.thread) if one.line}
+        return [f"{line.says} {line.words or ''}".strip() for line in last.values() if line.says]
+
+    def card(self) -> Card:
+        """The card that was delivered last."""
+        card = self.of(Purpose.card)[-1].card
+        assert card is not None
+        return card
 
     def of(self, purpose: Purpose) -> list[Delivery]:
         """What was delivered of this kind."""
@@ -180,6 +216,10 @@ async def story(
             outbox=PostgresOutbox(pool, lambda: told.file, metrics),
             episodes=episodes,
             boards=LiveBoards(pool, open_keepers(pool, lambda: told.file, episodes)),
+            answers=Answers(pool, lambda: told.file, metrics),
+            outgoing=Outgoing(pool, lambda: told.file, metrics),
+            doings=Doings(pool, lambda: told.file, metrics),
+            reminders=Reminders(pool, lambda: told.file, metrics),
         )
         if fresh:
             await told.at(0)

@@ -23,3 +23,7 @@ def said(result: ActResult, card: Card | None) -> str:
             return "Say why: they wrote to us directly, or it looks sensitive."
         case ActResult.unknown:
             return "There is no such episode any more."
+        case ActResult.cautioned:
+            return "Look at this first, then send it again."
+        case ActResult.impossible:
+            return "That cannot be done."

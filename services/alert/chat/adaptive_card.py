@@ -70,7 +70,7 @@ def _words(card: Card, limit: int) -> Element:
 
 def _actions(card: Card, links: Links) -> list[Element]:
     actions: list[Element] = []
-    for act in card.acts:
+    for act in (one for one in card.acts if one in card_words.LINKED):
         url = links.episode(card.episode_id, act=act)
         look = {"style": "positive"} if not actions else {}
         actions += open_url(card_words.ACT_LABELS[act], url, **look)
@@ -146,6 +146,7 @@ def _card_message(card: Card, links: Links, now: datetime, words_limit: int) -> 
         row(f"Why: {one_line(card.why)}", isSubtle=True),
         *checklist,
         *([row(f"⏳ {card_words.STALE}", color="Warning")] if card.stale else []),
+        *(row(clip(one, LINE_LIMIT)) for one in card_words.going_on(card)),
         row(f"As of {clock_time(now, card.zone)}. This card is not updated.", isSubtle=True),
     ]
     summary = summary_of(card.headline)
@@ -173,7 +174,9 @@ def line_message(line: CardLine, card: Card, links: Links) -> Message:
     shown = card_words.hidden(card)
     if line.words is not None:
         shown = clip(clean(line.words), 1_000) or "(no text)"
-    body = [row(heading, weight="Bolder"), rich(text_run(shown))]
+    body = [row(heading, weight="Bolder")]
+    if line.words is not None or line.says is None:
+        body.append(rich(text_run(shown)))
     return message_of(summary, content_of(body, _actions(card, links), summary))
 
 

@@ -194,7 +194,8 @@ class DeliveryPipeline:
 
     async def _find(self, delivery: Delivery) -> Delivery | Outcome:
         """Look for the post that an earlier attempt may have left."""
-        if not delivery.ambiguous or (delivery.purpose is Purpose.card and delivery.card_ref):
+        updates = delivery.line_ref or (delivery.purpose is Purpose.card and delivery.card_ref)
+        if not delivery.ambiguous or updates:
             return delivery  # an update may be repeated
         try:
             async with asyncio.timeout(self._attempt_seconds):
@@ -242,6 +243,8 @@ class DeliveryPipeline:
                 return await to.post(shown, delivery.id)
             case Purpose.page if shown and delivery.person:
                 return await to.page(delivery.person, shown, posted, delivery.id)
+            case Purpose.thread if card and delivery.line and delivery.line_ref:
+                return await to.change_line(delivery.line_ref, delivery.line, card)
             case Purpose.thread if card and delivery.line and posted:
                 return await to.thread(posted, delivery.line, card, delivery.id)
             case Purpose.thread if card and delivery.line:

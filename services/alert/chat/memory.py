@@ -84,6 +84,15 @@ class MemoryDestination:
         )
         return self._add(message)
 
+    async def change_line(self, ref: MessageRef, line: CardLine, card: Card) -> MessageRef:
+        """Bring a posted line up to date."""
+        self._fail()
+        for index, message in enumerate(self.messages):
+            if message.ref.id == ref.id:
+                self.messages[index] = replace(message, line=line, card=card)
+        self._lose_answer()
+        return ref
+
     async def page(
         self, person: PersonRef, card: Shown, ref: MessageRef | None, delivery_id: str
     ) -> MessageRef:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +15,6 @@ from services.runtime.errors import Permanent, Transient
 from services.runtime.logs import get_logger
 
 METADATA_EVENT = "presence_delivery"
-_MEMBER_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
 # Our clock and Slack's may differ; looking at a little more costs nothing.
 _CLOCK_DIFFERENCE = timedelta(minutes=2)
 _HISTORY_PAGES = 5
@@ -78,6 +76,26 @@ class SlackDestination:
         blocks = slack_blocks.line_blocks(line, card)
         text = slack_blocks.line_text(line, card)
         return await self._send(ref.channel, text, blocks, delivery_id, thread_ts=ref.id)
+
+    async def change_line(self, ref: MessageRef, line: CardLine, card: Card) -> MessageRef:
+        """Bring a posted line up to date; one that somebody deleted stays away."""
+        try:
+            await self._client.call(
+                "chat.update",
+                channel=ref.channel,
+                ts=ref.id,
+                text=slack_blocks.line_text(line, card),
+                blocks=slack_blocks.line_blocks(line, card),
+            )
+        except SlackRefusal as refusal:
+            if refusal.code not in _GONE:
+                raise
+            log.info("line_gone", destination=self.id, episode_id=card.episode_id)
+        return ref
+
+    async def update_view(self, view_id: str, view: slack_blocks.Block) -> None:
+        """Show something else in an open modal."""
+        await self._client.call("views.update", view_id=view_id, view=view)
 
     async def page(
         self, person: PersonRef, card: Shown, ref: MessageRef | None, delivery_id: str
@@ -211,7 +229,7 @@ class SlackDestination:
 
     @staticmethod
     def _member(person: PersonRef) -> str:
-        if person.chat_id is None or not _MEMBER_ID.fullmatch(person.chat_id):
+        if person.chat_id is None or not slack_blocks.MEMBER_ID.fullmatch(person.chat_id):
             raise Permanent(
                 DeliveryReason.not_found, f"{person.id} has no Slack member id in presence.yaml"
             )

@@ -7,11 +7,12 @@ as they are: nothing a stranger writes can ping a channel, forge a link's label 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from services.alert.chat import card_words
 from services.alert.chat.text import clean, clip, disarm, one_line, web_address
-from services.alert.domain.card import Card, CardAct, CardLine
+from services.alert.domain.card import Card, CardAct, CardLine, LineAct, StatusKind
 
 Block = dict[str, Any]
 
@@ -28,6 +29,11 @@ WORDS_LIMIT = 1_500
 CHECKLIST_STEPS = 20
 
 ACTION_PREFIX = "presence:"
+MENU_ACTION = f"{ACTION_PREFIX}more"
+MENU_SEPARATOR = "|"
+MENU_LIMIT = 5
+OPTION_LIMIT = 150
+MEMBER_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
 OPEN_ACTION = f"{ACTION_PREFIX}open"
 
 
@@ -77,9 +83,47 @@ def _button(act: CardAct, episode_id: str) -> Block:
         "text": {"type": "plain_text", "text": card_words.ACT_LABELS[act], "emoji": False},
         "value": episode_id[:VALUE_LIMIT],
     }
-    if act is CardAct.claim:
+    if act in (CardAct.claim, CardAct.answer):
         button["style"] = "primary"
     return button
+
+
+def line_button(act: LineAct, ref: str) -> Block:
+    """A button about an answer or a promise. Its action carries the id: a message may hold several."""
+    button: Block = {
+        "type": "button",
+        "action_id": f"{ACTION_PREFIX}{act.value}",
+        "text": {"type": "plain_text", "text": card_words.LINE_ACT_LABELS[act], "emoji": False},
+        "value": ref[:VALUE_LIMIT],
+    }
+    if act in (LineAct.undo, LineAct.reject):
+        button["style"] = "danger"
+    elif act is LineAct.approve:
+        button["style"] = "primary"
+    return button
+
+
+def _menu(card: Card) -> list[Block]:
+    """What is done less often: one small menu."""
+    asked = [
+        (card_words.ACT_LABELS[act], f"{act.value}{MENU_SEPARATOR}{card.episode_id}")
+        for act in card.acts
+        if act not in card_words.LINKED
+    ]
+    if not card.state.live:
+        asked += [
+            (card_words.LINE_ACT_LABELS[LineAct.kept], f"{LineAct.kept.value}{MENU_SEPARATOR}{ref}")
+            for ref in _promises(card)
+        ]
+    options = [
+        {"text": plain(text, BUTTON_TEXT_LIMIT), "value": value[:OPTION_LIMIT]}
+        for text, value in asked[:MENU_LIMIT]
+    ]
+    return [{"type": "overflow", "action_id": MENU_ACTION, "options": options}] if options else []
+
+
+def _promises(card: Card) -> list[str]:
+    return [one.ref for one in card.status if one.kind is StatusKind.promised and one.ref][:1]
 
 
 def link_buttons(label: str, url: str | None) -> list[Block]:
@@ -92,7 +136,11 @@ def link_buttons(label: str, url: str | None) -> list[Block]:
 
 
 def _actions(card: Card) -> list[Block]:
-    buttons = [_button(act, card.episode_id) for act in card.acts]
+    buttons = [_button(act, card.episode_id) for act in card.acts if act in card_words.LINKED]
+    waiting = [one.ref for one in card.status if one.kind is StatusKind.pending and one.ref]
+    buttons += [line_button(LineAct.undo, ref) for ref in waiting[:1]]
+    buttons += [line_button(LineAct.kept, ref) for ref in _promises(card)]
+    buttons += _menu(card)
     buttons += link_buttons(f"Open on {card_words.platform(card)}", card.permalink)
     return [{"type": "actions", "elements": buttons}] if buttons else []
 
@@ -115,8 +163,14 @@ def _open_card(card: Card) -> list[Block]:
         context(f"Why: {one_line(card.why)}"),
         *_checklist(card),
         *stale,
+        *_going_on(card),
         *_actions(card),
     ]
+
+
+def _going_on(card: Card) -> list[Block]:
+    said = card_words.going_on(card)
+    return [context(*said)] if said else []
 
 
 def _ended_card(card: Card) -> list[Block]:
@@ -125,7 +179,8 @@ def _ended_card(card: Card) -> list[Block]:
     if address is not None and len(address) < URL_LIMIT:
         escaped = address.replace("&", "&amp;")
         line["elements"].append({"type": "mrkdwn", "text": f"<{escaped}|Original>"})
-    return [line]
+    menu = _menu(card)
+    return [line, *_going_on(card), *([{"type": "actions", "elements": menu}] if menu else [])]
 
 
 def card_blocks(card: Card) -> list[Block]:
@@ -142,9 +197,22 @@ def card_text(card: Card) -> str:
 
 
 def line_blocks(line: CardLine, card: Card) -> list[Block]:
-    """A later message, beneath the card."""
-    said = quote(line.words) if line.words is not None else section(card_words.hidden(card))
-    return [context(card_words.wrote_again(line, card)), said]
+    """A later message beneath the card, or a line of ours with what it asks."""
+    blocks = [context(card_words.wrote_again(line, card))]
+    if line.mention and MEMBER_ID.fullmatch(line.mention):
+        called = {"type": "rich_text_section", "elements": [_member(line.mention)]}
+        blocks.append({"type": "rich_text", "elements": [called]})
+    if line.words is not None:
+        blocks.append(quote(line.words))
+    elif line.says is None or line.says.endswith(":"):
+        blocks.append(section(card_words.hidden(card)))
+    buttons = [line_button(act, line.about) for act in line.asks] if line.about else []
+    buttons += link_buttons("Open it", line.url)
+    return [*blocks, {"type": "actions", "elements": buttons}] if buttons else blocks
+
+
+def _member(member: str) -> Block:
+    return {"type": "user", "user_id": member}
 
 
 def line_text(line: CardLine, card: Card) -> str:
@@ -155,7 +223,8 @@ def line_text(line: CardLine, card: Card) -> str:
 
 def page_blocks(card: Card, card_url: str | None, personal_url: str | None) -> list[Block]:
     """A direct message to the person on call: the headline, what can be done, and the way to the card."""
-    buttons = [_button(act, card.episode_id) for act in card.acts[:1]]
+    offered = [act for act in card.acts if act in (CardAct.claim, CardAct.answer)]
+    buttons = [_button(act, card.episode_id) for act in offered]
     buttons += link_buttons("See the card", card_url)
     for button in link_buttons("Open without Slack", personal_url):
         buttons.append({**button, "action_id": f"{OPEN_ACTION}_personal"})

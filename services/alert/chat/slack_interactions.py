@@ -1,7 +1,8 @@
 """What people press in Slack, turned into acts.
 
 Slack wants an answer within 3 seconds. An act is done before the answer where it takes less than two,
-so that an acknowledged press is an effective one; a slower act goes on after the answer.
+so that an acknowledged press is an effective one; a slower act goes on after the answer. Where the
+process dies in between, the person sees no change on the card and presses again: acts are idempotent.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from services.alert.chat import slack_boards, slack_modals
+from services.alert.acting import Answering, Doing
+from services.alert.chat import slack_act_forms, slack_answers, slack_boards, slack_modals
 from services.alert.chat.acts import said
 from services.alert.chat.slack import SlackDestination
-from services.alert.chat.slack_blocks import ACTION_PREFIX
+from services.alert.chat.slack_act_forms import Filled
+from services.alert.chat.slack_acts import Answer, Press, Slack, SlackActs
+from services.alert.chat.slack_blocks import ACTION_PREFIX, MENU_ACTION, MENU_SEPARATOR, Block
 from services.alert.chat.slack_modals import Submission
-from services.alert.domain.card import CardAct
+from services.alert.domain.card import CardAct, LineAct
 from services.alert.ports import Actor, ActResult, Boards, Episodes
 from services.contracts.configuration import Configuration, Person, Role
 from services.runtime.clock import Clock
@@ -28,8 +32,10 @@ ANSWER_WITHIN_SECONDS = 2.0
 _SEEN_FOR_SECONDS = 600.0
 _SEEN_MOST = 10_000
 
-Answer = dict[str, Any] | None
-"""The body of the 200; None: empty."""
+NOT_OPENED = "Slack did not open the form. Press again in a moment, or open the episode's page."
+NOT_CHANGED = "Slack did not change the form: close it, the card says how things stand."
+
+_NAMES = frozenset({*CardAct.__members__, *LineAct.__members__, "switch", "saved"})
 
 log = get_logger(__name__)
 
@@ -48,6 +54,8 @@ class SlackInteractions:
         destinations: Sequence[SlackDestination],
         clock: Clock,
         boards: Boards | None = None,
+        answers: Answering | None = None,
+        doings: Doing | None = None,
     ) -> None:
         if not destinations:
             raise ValueError("Slack interactions need a Slack destination to answer through")
@@ -58,16 +66,31 @@ class SlackInteractions:
         self._boards = boards
         self._seen: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._under_way: set[asyncio.Task[Answer]] = set()
+        self._acts: SlackActs | None = None
+        if answers is not None and doings is not None:
+            slack = Slack(self._whisper, self._open, self._change)
+            self._acts = SlackActs(episodes, answers, doings, configuration, clock, slack)
 
     async def handle(self, payload: dict[str, Any]) -> Answer:
         """One interaction. Raises KeyError, TypeError or ValueError for a payload that is not Slack's."""
         member = str(payload["user"]["id"])
+        callback = payload["view"]["callback_id"] if "view" in payload else None
         match payload["type"]:
             case "block_actions":
                 work = self._pressed(payload, member)
+            case "view_submission" if self._acts and callback == slack_answers.ANSWER_CALLBACK:
+                slack_answers.written(
+                    payload["view"]
+                )  # what is not ours is refused before any work
+                work = self._answered(self._acts, payload["view"], member)
+            case "view_submission" if self._acts and callback == slack_act_forms.ACT_CALLBACK:
+                filled = slack_act_forms.read(payload["view"])
+                work = self._filled(self._acts, filled, member)
             case "view_submission":
                 submission = slack_modals.read_submission(payload["view"])
                 work = self._submitted(submission, member)
+            case "view_closed" if self._acts and callback == slack_answers.ANSWER_CALLBACK:
+                work = self._left(self._acts, payload["view"], member)
             case _:
                 return None
         return await self._within_limit(work)
@@ -80,35 +103,39 @@ class SlackInteractions:
     async def _within_limit(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         task = asyncio.ensure_future(work)
         self._under_way.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._under_way.discard)
         done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN_SECONDS)
-        return task.result() if done else None
+        if done:
+            return task.result()
+        task.add_done_callback(self._ended_late)
+        return None
 
-    def _ended(self, task: asyncio.Task[Answer]) -> None:
-        self._under_way.discard(task)
+    @staticmethod
+    def _ended_late(task: asyncio.Task[Answer]) -> None:
+        """Nobody waits for its answer any more, so that a failure is told here."""
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("slack_act_failed", error=type(error).__name__, exc_info=error)
 
     async def _pressed(self, payload: dict[str, Any], member: str) -> Answer:
-        channel = str(payload.get("container", {}).get("channel_id") or payload["channel"]["id"])
+        view, channel = payload.get("view"), _channel(payload)
         for action in payload["actions"]:
-            name = str(action["action_id"]).removeprefix(ACTION_PREFIX)
             if await self._pressed_on_a_board(action, member, channel):
                 continue
-            if name not in CardAct.__members__:
+            name, value = _what(action)
+            if name not in _NAMES:
                 continue  # a link button: Slack tells us, the browser has opened it
-            if self._again(member, name, str(action["value"]), str(action.get("action_ts", ""))):
+            if self._again(member, name, value, str(action.get("action_ts", ""))):
                 continue
-            act, episode_id = CardAct(name), str(action["value"])
             person = await self._known(member, channel)
             if person is None:
                 continue
-            if act is CardAct.claim:
-                actor = Actor(person.id, "slack")
-                result = await self._episodes.claim(episode_id, actor)
-                await self._tell(result, episode_id, channel, member)
-            else:
-                await self._ask(act, episode_id, channel, member, str(payload["trigger_id"]))
+            trigger = str(payload["trigger_id"])
+            press = Press(name, value, channel, member, person, trigger, view)
+            if name == CardAct.claim:
+                result = await self._episodes.claim(value, press.actor)
+                await self._tell(result, value, channel, member)
+            elif self._acts is None or not await self._acts.pressed(press):
+                await self._ask(CardAct(name), press)
         return None
 
     async def _pressed_on_a_board(self, action: dict[str, Any], member: str, channel: str) -> bool:
@@ -127,17 +154,47 @@ class SlackInteractions:
                 await self._whisper(channel, member, done.says or said(done.result, None))
         return True
 
-    async def _ask(
-        self, act: CardAct, episode_id: str, channel: str, member: str, trigger_id: str
-    ) -> None:
-        card = await self._episodes.card(episode_id)
+    async def _answered(self, acts: SlackActs, view: dict[str, Any], member: str) -> Answer:
+        person = await self._known(member, slack_answers.read_draft(view).channel)
+        if person is None:
+            return {"response_action": "clear"}
+        return await acts.answered(view, member, person)
+
+    async def _filled(self, acts: SlackActs, filled: Filled, member: str) -> Answer:
+        person = await self._known(member, filled.channel)
+        if person is None:
+            return {"response_action": "clear"}
+        return await acts.filled(filled, member, person)
+
+    async def _left(self, acts: SlackActs, view: dict[str, Any], member: str) -> Answer:
+        person = await self._known(member, slack_answers.read_draft(view).channel)
+        if person is not None:
+            await acts.left(view, person)
+        return None
+
+    async def _ask(self, act: CardAct, press: Press) -> None:
+        card = await self._episodes.card(press.value)
         if card is None:
-            await self._tell(ActResult.unknown, episode_id, channel, member)
+            await self._tell(ActResult.unknown, press.value, press.channel, press.member)
         elif not card.state.live:
-            await self._tell(ActResult.already, episode_id, channel, member)
+            await self._tell(ActResult.already, press.value, press.channel, press.member)
         else:
-            view = slack_modals.modal(act, card, channel)
-            await self._through(channel).open_view(trigger_id, view)
+            await self._open(press, slack_modals.modal(act, card, press.channel))
+
+    async def _open(self, press: Press, view: Block) -> None:
+        try:
+            await self._through(press.channel).open_view(press.trigger_id, view)
+        except (Transient, Permanent) as error:
+            # Nothing was done yet: the person presses again, and hears so if Slack still takes that.
+            log.warning("slack_form_not_opened", error=str(error))
+            await self._whisper(press.channel, press.member, NOT_OPENED)
+
+    async def _change(self, press: Press, view: Block) -> None:
+        try:
+            await self._through(press.channel).update_view(str((press.view or {})["id"]), view)
+        except (Transient, Permanent) as error:
+            log.warning("slack_form_not_changed", error=str(error))
+            await self._whisper(press.channel, press.member, NOT_CHANGED)
 
     async def _submitted(self, submission: Submission, member: str) -> Answer:
         person = await self._known(member, submission.channel)
@@ -199,6 +256,24 @@ class SlackInteractions:
             return True
         self._seen[key] = now + _SEEN_FOR_SECONDS
         return False
+
+
+def _channel(payload: dict[str, Any]) -> str:
+    """Where it was pressed; of a modal, where the button stood that opened it."""
+    if isinstance(view := payload.get("view"), dict):
+        return str(json.loads(view["private_metadata"])["c"])
+    return str(payload.get("container", {}).get("channel_id") or payload["channel"]["id"])
+
+
+def _what(action: dict[str, Any]) -> tuple[str, str]:
+    """What was pressed, and about what."""
+    name = str(action["action_id"]).removeprefix(ACTION_PREFIX)
+    if isinstance(chosen := action.get("selected_option"), dict):
+        value = str(chosen["value"])
+        if action["action_id"] == MENU_ACTION:
+            name, _, value = value.partition(MENU_SEPARATOR)
+        return name, value
+    return name, str(action.get("value", ""))
 
 
 def read_payload(form_value: str) -> dict[str, Any]:

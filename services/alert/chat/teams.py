@@ -76,6 +76,10 @@ class TeamsWorkflowDestination:
         await self._send(adaptive_card.line_message(line, card, self._links))
         return MessageRef(self.id, "")
 
+    async def change_line(self, ref: MessageRef, line: CardLine, card: Card) -> MessageRef:
+        """Nothing that stands can be changed through a webhook."""
+        return ref
+
     async def page(
         self, person: PersonRef, card: Shown, ref: MessageRef | None, delivery_id: str
     ) -> MessageRef:

@@ -148,6 +148,11 @@ def time_of_day(moment: datetime, zone: str) -> str:
     )
 
 
+def second_of_day(moment: datetime | None, zone: str) -> str:
+    """`14:32:10`: for what happens within the minute."""
+    return f"{moment.astimezone(ZoneInfo(zone)):%H:%M:%S}" if moment else "once"
+
+
 def clock_time(moment: datetime, zone: str) -> str:
     """`14:32`."""
     return f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"

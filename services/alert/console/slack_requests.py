@@ -82,7 +82,7 @@ def slack_router(
             payload = read_payload(parse_qs(body.decode())["payload"][0])
             answer = await interactions.handle(payload)
         except _NOT_SLACKS as error:
-            log.warning("slack_payload_refused", error=type(error).__name__)
+            log.warning("slack_payload_refused", error=type(error).__name__, says=str(error)[:100])
             return Response(status_code=400)
         return Response(status_code=200) if answer is None else JSONResponse(answer)
 

@@ -6,6 +6,7 @@ caution never forbids: it asks the person to look once more, which they say by s
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -208,6 +209,12 @@ class Warned:
     """Names, kinds of data, numbers: the words that belong into the sentence."""
     at: datetime | None = None
 
+    @property
+    def key(self) -> str:
+        """Short and stable: what a person has looked at is known again, and anything new is not."""
+        said = f"{self.caution.value}:{self.about}".encode()
+        return hashlib.blake2s(said, digest_size=4).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Around:
@@ -295,5 +302,10 @@ def answered_item(items: Sequence[Item], openers: Iterable[str]) -> Item | None:
     waiting = set(openers)
     standing = [item for item in items if item.deleted_at is None]
     asked = [item for item in standing if item.id in waiting]
-    candidates = asked or standing
-    return candidates[-1] if candidates else None
+    found = asked or standing
+    return found[-1] if found else None
+
+
+def mark(item_id: str) -> str:
+    """A short stand-in for an item's id: ids have no bound, a form's memory has."""
+    return hashlib.blake2s(item_id.encode(), digest_size=8).hexdigest()

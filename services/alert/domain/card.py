@@ -33,8 +33,58 @@ class CardAct(StrEnum):
     """What can be pressed."""
 
     claim = "claim"
+    answer = "answer"
     no_reply_needed = "no_reply_needed"
     not_for_us = "not_for_us"
+    snooze = "snooze"
+    hand_over = "hand_over"
+    note = "note"
+    promise = "promise"
+    answered_in_private = "answered_in_private"
+    reopen = "reopen"
+
+
+class LineAct(StrEnum):
+    """What can be pressed about an answer or a promise, by its own id."""
+
+    undo = "undo"
+    approve = "approve"
+    edit = "edit"
+    reject = "reject"
+    it_is_there = "it_is_there"
+    send_again = "send_again"
+    kept = "kept"
+
+
+class StatusKind(StrEnum):
+    """What goes on beside the state of an episode."""
+
+    review = "review"
+    pending = "pending"
+    sent = "sent"
+    limited = "limited"
+    refused = "refused"
+    stopped = "stopped"
+    unknown = "unknown"
+    snoozed = "snoozed"
+    promised = "promised"
+
+
+@dataclass(frozen=True, slots=True)
+class CardStatus:
+    """One thing that goes on: an answer on its way, a snooze, a promise."""
+
+    kind: StatusKind
+    who: str
+    """The person's name."""
+    at: datetime | None = None
+    """When it goes out, is tried again, ends or is due."""
+    says: str | None = None
+    """The platform's words, or what was promised."""
+    beyond_due: bool = False
+    """A snooze past the time by which somebody should have answered."""
+    ref: str | None = None
+    """The answer's or the promise's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +96,14 @@ class CardLine:
     at: datetime
     words: str | None
     """None where the words are masked."""
+    says: str | None = None
+    """Heads the line in place of "… wrote again": a line of ours, which has words only if it quotes some."""
+    url: str | None = None
+    mention: str | None = None
+    """The person whom it should reach, as the chat knows them."""
+    about: str | None = None
+    """The answer's id that `asks` are about."""
+    asks: tuple[LineAct, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +145,5 @@ class Card:
     stale: bool = False
     """State may be stale: shown on the card."""
     acts: tuple[CardAct, ...] = ()
+    status: tuple[CardStatus, ...] = ()
+    """What goes on beside its state."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.alert.domain.card import Card, CardAct, CardLine, CardState
+from services.alert.domain.card import Card, CardAct, CardLine, CardState, CardStatus, StatusKind
 from services.alert.domain.items import Item
 from services.alert.domain.response_time import span_in_words, time_left
 from services.contracts.events import CloseReason, Urgency
@@ -58,6 +58,11 @@ class Standing:
     reopened: bool = False
     checklist: tuple[str, ...] = ()
     stale: bool = False
+    status: tuple[CardStatus, ...] = ()
+    answerable: bool = False
+    """Whether it can be answered from Presence."""
+    linked: bool = False
+    """Answered by a person's word that a private message counts."""
 
 
 def one_line(text: str) -> str:
@@ -123,7 +128,8 @@ def card_for(standing: Standing, now: datetime, *, shared: bool) -> Card:
             line_for(item, hide=hidden is not None) for item in items if item is not first
         ),
         stale=standing.stale,
-        acts=_acts(standing) if live else (),
+        acts=_acts(standing) if live else _acts_afterwards(standing),
+        status=tuple(_shown(one, hidden=hidden is not None) for one in standing.status),
     )
 
 
@@ -182,4 +188,30 @@ def _ended(standing: Standing) -> str | None:
 
 def _acts(standing: Standing) -> tuple[CardAct, ...]:
     claim = (CardAct.claim,) if standing.state is CardState.open else ()
-    return (*claim, CardAct.no_reply_needed, CardAct.not_for_us)
+    answer = (CardAct.answer,) if standing.answerable else ()
+    elsewhere = () if standing.items[0].private else (CardAct.answered_in_private,)
+    return (
+        *claim,
+        *answer,
+        CardAct.no_reply_needed,
+        CardAct.not_for_us,
+        CardAct.snooze,
+        CardAct.hand_over,
+        CardAct.note,
+        CardAct.promise,
+        *elsewhere,
+    )
+
+
+def _acts_afterwards(standing: Standing) -> tuple[CardAct, ...]:
+    """What can still be done about an ended episode."""
+    if standing.state is CardState.merged or standing.state is CardState.withdrawn:
+        return ()
+    by_a_person = standing.reason is not CloseReason.answered or standing.linked
+    reopen = (CardAct.reopen,) if by_a_person else ()
+    return (*reopen, CardAct.promise, CardAct.note)
+
+
+def _shown(status: CardStatus, *, hidden: bool) -> CardStatus:
+    """Where words are masked, what was promised is too: it may repeat them."""
+    return replace(status, says=None) if hidden and status.kind is StatusKind.promised else status

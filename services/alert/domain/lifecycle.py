@@ -201,7 +201,8 @@ def advance(
         record = _carried_on(was, folded, asked, said, context)
     record = replace(record, folded=folded, fingerprint=fingerprint, version=record.version + 1)
     record = _with_state(was, record, context)
-    if was is not None and was.live and record.live and _rises(was, record):
+    again = was is not None and not was.live
+    if was is not None and record.live and (again or _rises(was, record)):
         record = replace(record, paging_round=was.paging_round + 1)
     return Change(record, tuple(_effects(was, record, context)))
 

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
-from typing import Any
 
 from services.alert.domain.card import Card, CardState
 from services.alert.domain.cards import card_for, one_line, who_in_words
-from services.alert.domain.fold import MUTED_FOR, in_order
+from services.alert.domain.fold import MUTED_FOR
 from services.alert.domain.items import Item, corrected
 from services.alert.domain.lifecycle import Record
-from services.alert.metrics import AlertMetrics
-from services.alert.ports import Actor, ActResult, EpisodeRow, Purpose
-from services.alert.store.refold import Held, hold, refold
-from services.alert.store.sql import Connection, all_of, one_of, run
-from services.alert.store.standings import messages_of, records_of, standing_of
+from services.alert.ports import Actor, ActResult, EpisodeRow
+from services.alert.store.acting import Acting, is_id, newest
+from services.alert.store.refold import Held, hold
+from services.alert.store.sql import Connection, all_of, run
+from services.alert.store.standings import doing_of, messages_of, records_of, standing_of
 from services.alert.store.writing import Writing
 from services.contracts import topics
-from services.contracts.configuration import Configuration, Role
-from services.contracts.events import CloseReason, Correction, EpisodeChange, Label
-from services.runtime.postgres import Pool
+from services.contracts.configuration import Role
+from services.contracts.events import CloseReason, Correction, Label
 
 PEOPLE_CLOSE_WITH = (
     CloseReason.no_reply_needed,
@@ -32,24 +27,26 @@ PEOPLE_CLOSE_WITH = (
 )
 
 
-class PostgresEpisodes:
-    """Acts and readings. `changed` is called after a commit: a card wants to go out."""
-
-    def __init__(
-        self,
-        pool: Pool,
-        configuration: Callable[[], Configuration],
-        metrics: AlertMetrics,
-        changed: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._pool = pool
-        self._configuration = configuration
-        self._metrics = metrics
-        self._changed = changed
+class PostgresEpisodes(Acting):
+    """Acts and readings."""
 
     async def claim(self, episode_id: str, by: Actor) -> ActResult:
         """See ports.Episodes. Trainees may claim."""
-        return await self._act(episode_id, by, self._claim, Role.trainee)
+
+        async def claim(
+            connection: Connection, _held: Held, record: Record, writing: Writing
+        ) -> ActResult:
+            if not record.live:
+                return ActResult.already
+            if record.state is CardState.claimed:
+                mine = record.claimed_by == by.person_id
+                return ActResult.already if mine else ActResult.taken
+            until = writing.now + record.policy.claim_for
+            taken = await self._take(connection, record, writing, by.person_id, until)
+            self._audit(writing, by, "claim", record, taken)
+            return ActResult.done
+
+        return await self._act(episode_id, by, claim, Role.trainee)
 
     async def close(self, episode_id: str, by: Actor, reason: CloseReason) -> ActResult:
         """See ports.Episodes. Raises ValueError for a reason that no person gives."""
@@ -57,7 +54,7 @@ class PostgresEpisodes:
             raise ValueError(f"people do not close with {reason.value}")
 
         async def close(
-            connection: Connection, held: Held, record: Record, writing: Writing, by: Actor
+            connection: Connection, held: Held, record: Record, writing: Writing
         ) -> ActResult:
             return await self._close(connection, held, record, writing, by, reason)
 
@@ -69,7 +66,7 @@ class PostgresEpisodes:
         """See ports.Episodes. Relabels every message of the episode that waits for an answer."""
 
         async def relabel(
-            connection: Connection, held: Held, record: Record, writing: Writing, by: Actor
+            connection: Connection, held: Held, record: Record, writing: Writing
         ) -> ActResult:
             if not record.live:
                 return ActResult.already
@@ -89,7 +86,7 @@ class PostgresEpisodes:
                 home = next((one for one in held.values() if item_id in one.items), None)
                 if home is None:
                     return ActResult.unknown
-                if not self._may(by, home.brand):
+                if not self._may(by.person_id, home.brand):
                     return ActResult.refused
                 writing = await self._writing(connection)
                 items = [home.items[item_id]]
@@ -100,15 +97,16 @@ class PostgresEpisodes:
 
     async def card(self, episode_id: str) -> Card | None:
         """See ports.Episodes: for a person who was identified, so private words are there."""
-        if not _is_id(episode_id):
+        if not is_id(episode_id):
             return None
         async with self._pool.connection() as connection:
             record = (await records_of(connection, [episode_id])).get(episode_id)
             if record is None:
                 return None
             items = (await messages_of(connection, [episode_id]))[episode_id]
+            doing = (await doing_of(connection, [episode_id])).get(episode_id, ())
             (clock,) = await all_of(connection, "now")
-        standing = standing_of(record, items, self._configuration())
+        standing = standing_of(record, items, self._configuration(), doing)
         return card_for(standing, clock["now"], shared=False)
 
     async def open(self, limit: int = 200) -> list[EpisodeRow]:
@@ -139,77 +137,6 @@ class PostgresEpisodes:
             sensitive=tuple(sorted(flag.value for flag in record.sensitive)),
         )
 
-    async def _act(
-        self, episode_id: str, by: Actor, act: Any, least: Role = Role.responder
-    ) -> ActResult:
-        """One transaction: lock, load, authorise, act, write."""
-        if not _is_id(episode_id):
-            return ActResult.unknown
-        async with self._pool.connection() as connection:
-            async with connection.transaction():
-                row = await one_of(connection, "conversation_of_episode", id=episode_id)
-                if row is None:
-                    return ActResult.unknown
-                held = (await hold(connection, [row["id"]])).get(row["id"])
-                found = [one for one in held.records if one.id == episode_id] if held else []
-                if held is None or not found:
-                    return ActResult.unknown
-                if not self._may(by, held.brand, least):
-                    return ActResult.refused
-                writing = await self._writing(connection)
-                result: ActResult = await act(connection, held, found[0], writing, by)
-                await writing.flush(connection)
-            self._after(writing)
-        return result
-
-    def _may(self, by: Actor, brand: str, least: Role = Role.responder) -> bool:
-        person = self._configuration().person(by.person_id)
-        if (
-            person is None
-            or not person.may_answer
-            or (person.brands and brand not in person.brands)
-        ):
-            return False
-        return least is Role.trainee or bool(person.roles - {Role.trainee, Role.engineer})
-
-    async def _writing(self, connection: Connection) -> Writing:
-        (clock,) = await all_of(connection, "now")
-        return Writing(clock["now"])
-
-    def _after(self, writing: Writing) -> None:
-        for record in writing.measured:
-            self._metrics.ended(record)
-        for before, to in writing.corrected:
-            self._metrics.corrected(before, to)
-        self._changed()
-
-    async def _claim(
-        self, _connection: Connection, _held: Held, record: Record, writing: Writing, by: Actor
-    ) -> ActResult:
-        if not record.live:
-            return ActResult.already
-        if record.state is CardState.claimed:
-            return ActResult.already if record.claimed_by == by.person_id else ActResult.taken
-        until = writing.now + record.policy.claim_for
-        claimed = replace(
-            record,
-            state=CardState.claimed,
-            version=record.version + 1,
-            claimed_by=by.person_id,
-            claimed_at=writing.now,
-            claim_until=until,
-            first_claimed_at=record.first_claimed_at or writing.now,
-            first_claimed_by=record.first_claimed_by or by.person_id,
-        )
-        writing.records[record.id] = claimed
-        for destination in claimed.destinations if claimed.has_card else ():
-            writing.send(claimed, destination, Purpose.card, "card")
-        timer = await one_of(_connection, "timer_step", episode=record.id)
-        writing.timer(record.id, timer["step"] if timer else 0, until)
-        writing.announce_change(claimed, EpisodeChange.claimed, writing.now, by.person_id)
-        self._audit(writing, by, "claim", record, claimed)
-        return ActResult.done
-
     async def _close(
         self,
         connection: Connection,
@@ -228,7 +155,7 @@ class PostgresEpisodes:
             by=by.person_id,
             at=writing.now,
             reason=reason.value,
-            anchor=_newest(held),
+            anchor=newest(held),
         )
         if reason is CloseReason.do_not_feed:
             await run(
@@ -264,7 +191,7 @@ class PostgresEpisodes:
         delicate = any(item.sensitive or item.addressed for item in changed)
         if to is Label.spam and delicate and not (reason or "").strip():
             return ActResult.reason_needed
-        anchor = _newest(held)
+        anchor = newest(held)
         for item in waiting:
             before = item.final_label or Label.conversation
             act_id = str(uuid.uuid4())
@@ -314,46 +241,3 @@ class PostgresEpisodes:
         )
         writing.announce(f"correction:{act_id}", topics.CORRECTIONS, item.id, correction)
         writing.corrected.append((before, to))
-
-    async def _refold(self, connection: Connection, held: Held, writing: Writing) -> None:
-        """Read the conversation again, with the act, and let the fold decide."""
-        rows = await all_of(connection, "accounts")
-        caught_up: dict[tuple[str, str], datetime | None] = {
-            (row["platform"], row["account_id"]): row["caught_up_at"] for row in rows
-        }
-        again = (await hold(connection, [held.id]))[held.id]
-        refold(again, self._configuration(), writing, caught_up)
-
-    def _audit(self, writing: Writing, by: Actor, act: str, before: Record, after: Record) -> None:
-        writing.audit(
-            by.person_id,
-            by.through,
-            act,
-            episode=before.id,
-            before=_as_audited(before),
-            after=_as_audited(after),
-        )
-
-
-def _as_audited(record: Record) -> dict[str, Any]:
-    ending = record.folded.ending
-    return {
-        "state": record.state.value,
-        "claimed_by": record.claimed_by,
-        "reason": ending.reason.value if ending else None,
-        "version": record.version,
-    }
-
-
-def _newest(held: Held) -> str:
-    """The last item of the conversation in the fold's own order."""
-    return [entry.item_id for entry in in_order(held.items.values()) if not entry.deletion][-1]
-
-
-def _is_id(text: str) -> bool:
-    """Whether it can be an episode's id: what a link or a button carries is not to be trusted."""
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True

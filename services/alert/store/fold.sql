@@ -277,12 +277,13 @@ delete from alert.timers where episode = any(%(episodes)s::uuid[])
 -- What is leased is asked once more by `still_due` before it is sent.
 update alert.outbox set state = 'cancelled', reason = 'no_longer_due'
 where episode = any(%(episodes)s::uuid[]) and purpose = 'page' and state = 'pending'
+  and call is distinct from 'promise'
 
 -- name: outbox_put
 -- A card has one row per destination: a change arms it again, and many changes collapse into one.
 insert into alert.outbox
-    (episode, board, round, step, target, destination, purpose, text, rank, due_at)
-select episode, board, round, step, target, destination, purpose, text, rank, alert.now()
+    (episode, board, round, step, target, destination, purpose, text, rank, call, due_at)
+select episode, board, round, step, target, destination, purpose, text, rank, call, alert.now()
 from jsonb_populate_recordset(null::alert.outbox, %(rows)s::jsonb)
 on conflict (episode, round, step, target, destination, purpose) do update set
     wanted = outbox.wanted + 1,

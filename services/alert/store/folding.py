@@ -21,6 +21,7 @@ from services.alert.store.belonging import (
     place_members,
     tie_threads,
 )
+from services.alert.store.lines import redraw
 from services.alert.store.refold import hold, refold
 from services.alert.store.rows import as_json, item_row, trace_of, trace_row
 from services.alert.store.sql import FOLD, Connection, all_of
@@ -187,6 +188,7 @@ class Folding:
             gone = [item_id for item_id, trace in changed.items() if trace.deleted_at is not None]
             await self._take_words_back(connection, gone, writing)
             await connection.execute(FOLD["redact"], {"ids": gone})
+            await redraw(connection, gone)
         return joined
 
     async def _take_words_back(

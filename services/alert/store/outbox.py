@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg.rows import DictRow
 
-from services.alert.domain.card import CardLine
-from services.alert.domain.cards import hides, line_for
+from services.alert.domain.cards import HEADLINE, cut, one_line
 from services.alert.domain.firing import chat_id
 from services.alert.domain.items import Item
 from services.alert.domain.lifecycle import Record
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Delivery, DeliveryReason, MessageRef, PersonRef, Purpose
 from services.alert.store.boards.keeping import board_of, ref_of
+from services.alert.store.lines import line_of, ours
+from services.alert.store.rows import Row
 from services.alert.store.sql import Connection, all_of, one_of, run
-from services.alert.store.standings import card_at, is_shared, messages_of, records_of
+from services.alert.store.standings import card_at, doing_of, is_shared, messages_of, records_of
 from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration
 from services.contracts.events import EpisodeChange
@@ -28,6 +30,18 @@ log = get_logger(__name__)
 
 LEASE = timedelta(seconds=60)
 """Longer than any attempt: a lease that runs out belonged to a process that died."""
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What the rows that were taken are drawn from."""
+
+    records: dict[str, Record]
+    items: dict[str, list[Item]]
+    doing: dict[str, list[Row]]
+    refs: dict[tuple[str, str], MessageRef]
+    lines: dict[str, Row]
+    posts: dict[tuple[str, str, str], MessageRef]
 
 
 class PostgresOutbox:
@@ -73,12 +87,25 @@ class PostgresOutbox:
                 )
                 for row in await all_of(connection, "cards_of", episodes=ids)
             }
+            world = _World(
+                records,
+                items,
+                await doing_of(connection, ids),
+                refs,
+                await ours(connection, [row["target"] for row in rows]),
+                {
+                    (str(row["episode"]), row["destination"], row["target"]): MessageRef(
+                        row["channel"], row["message"]
+                    )
+                    for row in await all_of(connection, "thread_posts_of", episodes=ids)
+                },
+            )
         order = {purpose: place for place, purpose in enumerate(("card", "page", "thread", "told"))}
         rows.sort(key=lambda row: (row["rank"], row["due_at"], order[row["purpose"]]))
         return [
             self._of_board(row, boards[str(row["board"])])
             if row["board"] is not None
-            else self._delivery(row, records, items, refs, clock["now"])
+            else self._delivery(row, world, clock["now"])
             for row in rows
         ]
 
@@ -102,22 +129,19 @@ class PostgresOutbox:
             board=board_of(board),
         )
 
-    def _delivery(
-        self,
-        row: DictRow,
-        records: dict[str, Record],
-        items: dict[str, list[Item]],
-        refs: dict[tuple[str, str], MessageRef],
-        now: datetime,
-    ) -> Delivery:
+    def _delivery(self, row: DictRow, world: _World, now: datetime) -> Delivery:
         configuration = self._configuration()
         episode, destination = str(row["episode"] or ""), row["destination"]
         purpose = Purpose(row["purpose"])
-        record, said = records.get(episode), items.get(episode, [])
+        record, said = world.records.get(episode), world.items.get(episode, [])
         card = None
         if record is not None and said:
-            card = card_at(record, said, configuration, destination, now)
+            doing = world.doing.get(episode, ())
+            card = card_at(record, said, configuration, destination, now, doing)
         text = row["text"]
+        if purpose is Purpose.page and text and card is not None:
+            # Asked for by a person: its own words come first on the lock screen.
+            card = replace(card, headline=cut(one_line(f"{text} · {card.headline}"), HEADLINE))
         if purpose is Purpose.told and card is not None:
             text = f"{text} {card.headline}"
         return Delivery(
@@ -129,10 +153,17 @@ class PostgresOutbox:
             ambiguous=row["ambiguous"],
             first_tried_at=row["first_tried_at"],
             card=card,
-            card_ref=refs.get((episode, destination)),
-            line=_line(row["target"], said, shared=is_shared(configuration, destination))
+            card_ref=world.refs.get((episode, destination)),
+            line=line_of(
+                row["target"],
+                said,
+                world.lines,
+                shared=is_shared(configuration, destination),
+                mentioned=_mentioned(configuration, world.lines.get(row["target"]), destination),
+            )
             if purpose is Purpose.thread
             else None,
+            line_ref=world.posts.get((episode, destination, row["target"])),
             person=_person(configuration, row["target"], destination)
             if purpose is Purpose.page
             else None,
@@ -140,12 +171,24 @@ class PostgresOutbox:
         )
 
     async def still_due(self, delivery: Delivery) -> bool:
-        """See ports.Outbox."""
-        async with self._pool.connection() as connection:
-            row = await one_of(
-                connection, "outbox_still_due", id=delivery.id, attempt=delivery.attempt
+        """See ports.Outbox. Waits for a change of the conversation that is under way."""
+        async with self._pool.connection() as connection, connection.transaction():
+            if delivery.purpose is Purpose.page:
+                await self._hold(connection, delivery)
+            mine = await one_of(
+                connection, "outbox_begin", id=delivery.id, attempt=delivery.attempt
             )
-        return bool(row and row["due"])
+        return mine is not None
+
+    async def _hold(self, connection: Connection, delivery: Delivery) -> None:
+        """Lock the conversation of a page, though it may be merged into another meanwhile."""
+        locked = None
+        while True:
+            home = await one_of(connection, "outbox_home", id=delivery.id)
+            if home is None or home["conversation"] == locked:
+                return
+            locked = home["conversation"]
+            await one_of(connection, "conversation_hold", id=locked)
 
     async def sent(self, delivery: Delivery, ref: MessageRef | None) -> None:
         """See ports.Outbox."""
@@ -159,7 +202,17 @@ class PostgresOutbox:
                 first = await self._card_stands(connection, delivery, ref)
                 if first is not None:
                     self._metrics.card_delivered(first, done["now"])
-            elif delivery.purpose is Purpose.page:
+            elif delivery.purpose is Purpose.thread and ref is not None:
+                await run(
+                    connection,
+                    "thread_post_put",
+                    episode=delivery.episode_id,
+                    destination=delivery.destination,
+                    target=done["target"],
+                    channel=ref.channel,
+                    message=ref.id,
+                )
+            elif delivery.purpose is Purpose.page and done["call"] != "promise":
                 await self._paged(connection, delivery, done["now"])
 
     async def _board_sent(
@@ -283,6 +336,9 @@ class PostgresOutbox:
                 number=row["round"],
                 step=row["step"],
             )
+        elif record is not None and row["call"] is not None:
+            target, text = row["target"], row["text"] or ""
+            writing.call(record, destination, target, row["call"], text, row["round"])
         elif record is not None:
             writing.send(record, destination, purpose, row["target"], step=row["step"])
         if row["destination"] != destination:
@@ -307,8 +363,9 @@ def _person(configuration: Configuration, person_id: str, destination: str) -> P
     return PersonRef(person.id, person.name, chat_id(person, kind))
 
 
-def _line(item_id: str, items: list[Item], *, shared: bool) -> CardLine | None:
-    for item in items:
-        if item.id == item_id:
-            return line_for(item, hide=hides(items, shared=shared))
-    return None
+def _mentioned(
+    configuration: Configuration, line: Row | None, destination: str
+) -> PersonRef | None:
+    if line is None or line["mention"] is None:
+        return None
+    return _person(configuration, line["mention"], destination)

@@ -1,7 +1,8 @@
 -- Effects in chat: leased, sent, tried again. The database's clock decides what is due.
 
 -- name: outbox_cancel_pages
--- A page whose episode has an owner or an end, or whose board is over, wakes nobody.
+-- A page whose episode has an owner or an end, or whose board is over, wakes nobody. One that a person's
+-- act asked for is due while it holds: handed over to them, or promised and not kept.
 with gone as (
     update alert.outbox o set state = 'cancelled', reason = 'no_longer_due'
     from alert.boards b
@@ -9,7 +10,10 @@ with gone as (
 )
 update alert.outbox o set state = 'cancelled', reason = 'no_longer_due'
 from alert.episodes e
-where e.id = o.episode and o.purpose = 'page' and e.state <> 'open' and o.state = 'pending'
+where e.id = o.episode and o.purpose = 'page' and o.state = 'pending'
+  and case coalesce(o.call, '') when 'promise' then false
+      when 'handover' then e.claimed_by is distinct from o.target or e.state <> 'claimed'
+      else e.state <> 'open' end
   and (%(destination)s::text is null or o.destination = %(destination)s)
 
 -- name: outbox_take
@@ -21,7 +25,8 @@ with chosen as (
       and (o.lease_until is null or o.lease_until < alert.now())
       and (%(destination)s::text is null or o.destination = %(destination)s)
       -- A board's page does not wait for intake: it tells of no question that may have its answer.
-      and (o.purpose <> 'page' or o.board is not null or (%(pages)s and e.state = 'open'))
+      and (o.purpose <> 'page' or o.board is not null or o.call is not null
+           or (%(pages)s and e.state = 'open'))
       -- A new message goes beneath its card, so the card comes first.
       and (o.purpose <> 'thread' or exists (
             select from alert.cards c
@@ -38,13 +43,27 @@ set state = 'leased', attempt = o.attempt + 1, taken = o.wanted,
 from chosen where o.id = chosen.id
 returning o.*
 
--- name: outbox_still_due
-select o.state = 'leased'
-    and (o.purpose <> 'page' or coalesce(e.state = 'open', not b.over, false)) as due
-from alert.outbox o
-left join alert.episodes e on e.id = o.episode
-left join alert.boards b on b.id = o.board
-where o.id = %(id)s and o.attempt = %(attempt)s
+-- name: outbox_home
+-- The conversation that is to be locked before a page is marked as sending.
+select e.conversation from alert.outbox o join alert.episodes e on e.id = o.episode
+where o.id = %(id)s and o.purpose = 'page'
+
+-- name: conversation_hold
+select id from alert.conversations where id = %(id)s for update
+
+-- name: outbox_begin
+-- The committed mark is where a send starts. For a page the caller holds its conversation's row, which
+-- every answer, claim and closing holds until it commits: none of them is committed before the mark.
+update alert.outbox o set sending_at = alert.now()
+where o.id = %(id)s and o.attempt = %(attempt)s and o.state = 'leased'
+  and (o.purpose <> 'page'
+       or exists (select from alert.boards b where b.id = o.board and not b.over)
+       or exists (
+         select from alert.episodes e where e.id = o.episode
+           and case coalesce(o.call, '') when 'promise' then true
+               when 'handover' then e.claimed_by = o.target and e.state = 'claimed'
+               else e.state = 'open' end))
+returning o.id
 
 -- name: outbox_sent
 -- A card that changed while it was sent is sent again.
@@ -55,7 +74,7 @@ update alert.outbox set
     due_at = case when wanted > taken then alert.now() else due_at end,
     lease_until = null, ambiguous = false, reason = null, sent_at = alert.now()
 where id = %(id)s
-returning episode, board, purpose, destination, alert.now() as now
+returning episode, board, purpose, destination, target, call, alert.now() as now
 
 -- name: outbox_failed
 update alert.outbox set
@@ -66,7 +85,7 @@ update alert.outbox set
     lease_until = null, ambiguous = %(ambiguous)s, reason = %(reason)s,
     attempt = case when %(reason)s = 'rate_limited' then attempt - 1 else attempt end
 where id = %(id)s and attempt = %(attempt)s and state = 'leased'
-returning episode, board, round, step, target, destination, purpose, text, rank
+returning episode, board, round, step, target, destination, purpose, text, rank, call
 
 -- name: outbox_tried
 -- Where this very effect was already tried, so that failing over ends.

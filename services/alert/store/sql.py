@@ -16,10 +16,20 @@ EPISODES = load_queries("services.alert.store", "episodes.sql")
 OUTBOX = load_queries("services.alert.store", "outbox.sql")
 TIMERS = load_queries("services.alert.store", "timers.sql")
 BOARDS = load_queries("services.alert.store", "boards.sql")
-
 ROTA = load_queries("services.alert.store", "rota.sql")
+ANSWERS = load_queries("services.alert.store", "answers.sql")
+DOINGS = load_queries("services.alert.store", "doings.sql")
 
-_ALL = {**FOLD, **EPISODES, **OUTBOX, **TIMERS, **BOARDS, **ROTA}
+_ALL = {
+    **FOLD,
+    **EPISODES,
+    **OUTBOX,
+    **TIMERS,
+    **BOARDS,
+    **ROTA,
+    **ANSWERS,
+    **DOINGS,
+}
 
 
 async def all_of(connection: Connection, name: str, **values: Any) -> list[DictRow]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from services.alert.domain.card import Card, CardState
+from services.alert.domain.answering import ways
+from services.alert.domain.card import Card, CardState, CardStatus, StatusKind
 from services.alert.domain.cards import Standing, card_for
 from services.alert.domain.items import Item
 from services.alert.domain.lifecycle import Record
-from services.alert.store.rows import item_today, record_of
+from services.alert.store.rows import Row, item_today, record_of
 from services.alert.store.sql import Connection, all_of
 from services.contracts.configuration import Configuration
 from services.contracts.events import CloseReason
@@ -29,15 +30,27 @@ async def messages_of(connection: Connection, ids: Iterable[str]) -> dict[str, l
     return found
 
 
-def standing_of(record: Record, items: list[Item], configuration: Configuration) -> Standing:
-    """An episode with names in the place of ids."""
+async def doing_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[Row]]:
+    """What goes on beside the state of each episode: answers on their way, snoozes, promises."""
+    found: dict[str, list[Row]] = {}
+    for row in await all_of(connection, "doing_of_episodes", ids=list(ids)):
+        found.setdefault(str(row["episode"]), []).append(row)
+    return found
+
+
+def standing_of(
+    record: Record, items: list[Item], configuration: Configuration, doing: Sequence[Row] = ()
+) -> Standing:
+    """An episode with names in the place of ids. `doing` is its part of `doing_of`."""
     account = configuration.account(record.platform, record.account_id)
     brand = next((one.name for one in configuration.brands if one.id == record.brand), record.brand)
     ending = record.folded.ending
     merged = record.state is CardState.merged
     answered = ending is not None and ending.reason is CloseReason.answered
-    # Written outside of Presence: whoever had claimed it is the one who answered, as far as we know.
-    by = record.first_claimed_by if answered else ending.by if ending else None
+    by = ending.by if ending else None
+    if answered and by is None:
+        # Written outside of Presence: who had claimed it is the one who answered, as far as we know.
+        by = record.first_claimed_by
     return Standing(
         episode_id=record.id,
         version=record.version,
@@ -56,6 +69,22 @@ def standing_of(record: Record, items: list[Item], configuration: Configuration)
         reopened=record.folded.reopened,
         checklist=record.checklist,
         stale=record.stale,
+        status=tuple(
+            _status(row, record, configuration) for row in doing if row["kind"] != "linked"
+        ),
+        answerable=bool(items) and bool(ways(account, items[0], None)),
+        linked=any(row["kind"] == "linked" for row in doing),
+    )
+
+
+def _status(row: Row, record: Record, configuration: Configuration) -> CardStatus:
+    return CardStatus(
+        kind=StatusKind(row["kind"]),
+        who=_name(configuration, row["who"]) or "somebody",
+        at=row["at"],
+        says=row["says"],
+        beyond_due=row["kind"] == StatusKind.snoozed and row["at"] > record.due_at,
+        ref=str(row["ref"]) if row["ref"] is not None else None,
     )
 
 
@@ -71,8 +100,13 @@ def is_shared(configuration: Configuration, destination: str) -> bool:
 
 
 def card_at(
-    record: Record, items: list[Item], configuration: Configuration, destination: str, now: datetime
+    record: Record,
+    items: list[Item],
+    configuration: Configuration,
+    destination: str,
+    now: datetime,
+    doing: Sequence[Row] = (),
 ) -> Card:
     """The card as this destination may show it."""
-    standing = standing_of(record, items, configuration)
+    standing = standing_of(record, items, configuration, doing)
     return card_for(standing, now, shared=is_shared(configuration, destination))

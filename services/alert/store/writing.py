@@ -73,6 +73,13 @@ class Writing:
         key = (record.id, round_, step, target, destination, purpose.value)
         self._outbox[key] = _row(key, rank(record), None)
 
+    def call(
+        self, record: Record, destination: str, person: str, call: str, text: str, number: int
+    ) -> None:
+        """A page that a person's act asked for, with its own words; `number` makes it unique."""
+        key = (record.id, number, -1, person, destination, Purpose.page.value)
+        self._outbox[key] = {**_row(key, rank(record), text), "call": call}
+
     def tell(
         self,
         target: str,
@@ -142,7 +149,7 @@ class Writing:
             brand=record.brand,
             platform=record.platform,
             account_id=record.account_id,
-            by=by or (record.first_claimed_by if answered else None),
+            by=by or (_answerer(record) if answered else None),
             reason=ending.reason if ending and not record.live else None,
             wall_seconds=record.folded.wall_seconds if answered else None,
             business_seconds=record.business_seconds if answered else None,
@@ -203,6 +210,12 @@ class Writing:
             await connection.execute(FOLD["audit_put"], act)
 
 
+def _answerer(record: Record) -> str | None:
+    """Who wrote the answer in Presence; else who had claimed it, as far as we know."""
+    ending = record.folded.ending
+    return (ending.by if ending else None) or record.first_claimed_by
+
+
 def _row(key: tuple[Any, ...], rank_: int, text: str | None) -> dict[str, Any]:
     names = ("episode", "round", "step", "target", "destination", "purpose")
-    return {**dict(zip(names, key, strict=True)), "rank": rank_, "text": text}
+    return {**dict(zip(names, key, strict=True)), "rank": rank_, "text": text, "call": None}

@@ -29,3 +29,10 @@ alter table alert.closes add column undone_at timestamptz;
 
 -- A page that a person's act asked for ('handover', 'promise'): due by its own rule, with its own words.
 alter table alert.outbox add column call text;
+
+-- Forms that acted: sent twice, they act once.
+create table alert.requests (
+    request text primary key,
+    at timestamptz not null
+);
+create index requests_at on alert.requests using brin (at);

@@ -1,0 +1,199 @@
+"""One act of a person, or of a durable timer, in one transaction: lock, load, authorise, act, write."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from services.alert.acting import Done
+from services.alert.domain.card import CardState
+from services.alert.domain.fold import in_order
+from services.alert.domain.items import Item
+from services.alert.domain.lifecycle import Record
+from services.alert.metrics import AlertMetrics
+from services.alert.ports import Actor, ActResult, Purpose
+from services.alert.store.refold import Held, hold, refold
+from services.alert.store.sql import Connection, all_of, one_of, run
+from services.alert.store.writing import Writing
+from services.contracts.configuration import Configuration, Role
+from services.contracts.events import EpisodeChange
+from services.runtime.postgres import Pool
+
+R = TypeVar("R")
+Act = Callable[[Connection, Held, Record, Writing], Awaitable[R]]
+
+
+class Acting:
+    """What every kind of act shares.
+
+    Invariants: the conversation's row is locked before anything of it is read; an act, its effects and
+    its line in the audit record are one transaction. `changed` is called after the commit.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        configuration: Callable[[], Configuration],
+        metrics: AlertMetrics,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._pool = pool
+        self._configuration = configuration
+        self._metrics = metrics
+        self._changed = changed
+
+    async def _act(
+        self, episode_id: str, by: Actor, act: Act[R], least: Role = Role.responder
+    ) -> R | ActResult:
+        """The act of a person who may; else why not."""
+
+        async def authorised(
+            connection: Connection, held: Held, record: Record, writing: Writing
+        ) -> R | ActResult:
+            if not self._may(by.person_id, held.brand, least):
+                return ActResult.refused
+            return await act(connection, held, record, writing)
+
+        result = await self._locked(episode_id, authorised)
+        return ActResult.unknown if result is None else result
+
+    async def _do(
+        self, episode_id: str, by: Actor, act: Act[Done], least: Role = Role.responder
+    ) -> Done:
+        result = await self._act(episode_id, by, act, least)
+        return Done(result) if isinstance(result, ActResult) else result
+
+    async def _locked(self, episode_id: str, act: Act[R]) -> R | None:
+        """One transaction around an episode; None where there is no such episode."""
+        if not is_id(episode_id):
+            return None
+        async with self._pool.connection() as connection:
+            async with connection.transaction():
+                row = await one_of(connection, "conversation_of_episode", id=episode_id)
+                held = (await hold(connection, [row["id"]])).get(row["id"]) if row else None
+                found = [one for one in held.records if one.id == episode_id] if held else []
+                if held is None or not found:
+                    return None
+                writing = await self._writing(connection)
+                result = await act(connection, held, found[0], writing)
+                await writing.flush(connection)
+            self._after(writing)
+        return result
+
+    def _may(self, person_id: str, brand: str, least: Role = Role.responder) -> bool:
+        person = self._configuration().person(person_id)
+        if (
+            person is None
+            or not person.may_answer
+            or (person.brands and brand not in person.brands)
+        ):
+            return False
+        return least is Role.trainee or bool(person.roles - {Role.trainee, Role.engineer})
+
+    def _name(self, person_id: str | None) -> str:
+        person = self._configuration().person(person_id) if person_id else None
+        return person.name if person else person_id or "somebody"
+
+    async def _writing(self, connection: Connection) -> Writing:
+        (clock,) = await all_of(connection, "now")
+        return Writing(clock["now"])
+
+    def _after(self, writing: Writing) -> None:
+        for record in writing.measured:
+            self._metrics.ended(record)
+        for before, to in writing.corrected:
+            self._metrics.corrected(before, to)
+        self._changed()
+
+    async def _refold(self, connection: Connection, held: Held, writing: Writing) -> None:
+        """Read the conversation again, with the act, and let the fold decide."""
+        rows = await all_of(connection, "accounts")
+        caught_up: dict[tuple[str, str], datetime | None] = {
+            (row["platform"], row["account_id"]): row["caught_up_at"] for row in rows
+        }
+        again = (await hold(connection, [held.id]))[held.id]
+        refold(again, self._configuration(), writing, caught_up)
+
+    async def _take(
+        self,
+        connection: Connection,
+        record: Record,
+        writing: Writing,
+        person_id: str,
+        until: datetime,
+    ) -> Record:
+        """It is this person's until then: what was snoozed is not any more, and the timer waits."""
+        taken = replace(
+            record,
+            state=CardState.claimed,
+            version=record.version + 1,
+            claimed_by=person_id,
+            claimed_at=writing.now,
+            claim_until=until,
+            first_claimed_at=record.first_claimed_at or writing.now,
+            first_claimed_by=record.first_claimed_by or person_id,
+        )
+        await run(connection, "snooze_drop", episode=record.id)
+        writing.records[record.id] = taken
+        show(writing, taken)
+        timer = await one_of(connection, "timer_step", episode=record.id)
+        writing.timer(record.id, timer["step"] if timer else 0, until)
+        writing.announce_change(taken, EpisodeChange.claimed, writing.now, person_id)
+        return taken
+
+    def _audit(self, writing: Writing, by: Actor, act: str, before: Record, after: Record) -> None:
+        writing.audit(
+            by.person_id,
+            by.through,
+            act,
+            episode=before.id,
+            before=_as_audited(before),
+            after=_as_audited(after),
+        )
+
+
+def show(writing: Writing, record: Record) -> None:
+    """The card, where there is one, is brought up to date."""
+    for destination in record.destinations if record.has_card else ():
+        writing.send(record, destination, Purpose.card, "card")
+
+
+def redraw(writing: Writing, record: Record) -> None:
+    """Something beside the state has changed, which the card shows."""
+    latest = writing.records.get(record.id, record)
+    if latest is record or latest.version == record.version:
+        latest = replace(latest, version=latest.version + 1)
+        writing.records[record.id] = latest
+    show(writing, latest)
+
+
+def messages(held: Held, record: Record) -> list[Item]:
+    """The person's messages of the episode, in order."""
+    return [held.items[item] for item in record.folded.inbound if item in held.items]
+
+
+def _as_audited(record: Record) -> dict[str, Any]:
+    ending = record.folded.ending
+    return {
+        "state": record.state.value,
+        "claimed_by": record.claimed_by,
+        "reason": ending.reason.value if ending else None,
+        "version": record.version,
+    }
+
+
+def newest(held: Held) -> str:
+    """The last item of the conversation in the fold's own order."""
+    return [entry.item_id for entry in in_order(held.items.values()) if not entry.deletion][-1]
+
+
+def is_id(text: str) -> bool:
+    """Whether it can be an episode's id: what a link or a button carries is not to be trusted."""
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
