@@ -65,3 +65,94 @@ where e.id = w.episode and e.state not in ('open', 'claimed')
 
 -- name: waited
 select episode, why from alert.waited order by at limit 1000
+
+-- name: trouble_last
+-- Locked, so that two replicas that read one notice note it once.
+select * from alert.troubles
+where kind = %(kind)s and service = %(service)s and source = %(source)s and account = %(account)s
+order by id desc limit 1 for update
+
+-- name: trouble_add
+insert into alert.troubles (kind, service, source, account, says, since, last_at, until)
+values (%(kind)s, %(service)s, %(source)s, %(account)s, %(says)s, %(at)s, %(at)s, %(until)s)
+on conflict (kind, service, source, account) where ended_at is null do nothing
+
+-- name: trouble_again
+update alert.troubles set says = %(says)s, last_at = %(at)s, until = %(until)s, times = times + 1,
+    ended_at = null, ended_by = null
+where id = %(id)s
+
+-- name: troubles_end
+update alert.troubles set ended_at = %(at)s, ended_by = %(by)s
+where ended_at is null and last_at <= %(at)s and kind = any(%(kinds)s)
+  and source = %(source)s and account = %(account)s and service = %(service)s
+
+-- name: troubles_heard_again
+update alert.troubles t set ended_at = alert.now(), ended_by = 'caught_up'
+where t.ended_at is null and t.kind = 'silence' and t.account <> ''
+  and exists (select from alert.items i
+              where i.stored_at > t.last_at and i.account_id = t.account and i.inbound)
+
+-- name: trouble_seen_to
+update alert.troubles set ended_at = alert.now(), ended_by = %(by)s
+where id = %(id)s and ended_at is null
+
+-- name: troubles_shown
+select * from alert.troubles
+where ended_at is null or ended_at > alert.now() - make_interval(secs => %(seconds)s)
+order by id
+
+-- name: destinations_stuck
+-- Tried for so long and not taken. A 429 is no fault: it says itself when to come again.
+select distinct o.destination from alert.outbox o
+where o.state in ('pending', 'leased') and o.attempt > 0 and o.reason is distinct from 'rate_limited'
+  and o.first_tried_at < alert.now() - make_interval(secs => %(seconds)s)
+
+-- name: timers_missing_long
+-- Somebody waits, may be paged, and no timer will ever fire; not one that is being written right now.
+select e.id from alert.episodes e left join alert.timers t on t.episode = e.id
+where e.state in ('open', 'claimed') and e.shows = 'card' and e.may_page and t.episode is null
+  and e.opened_recorded_at < alert.now() - make_interval(secs => %(seconds)s)
+order by e.number limit 100
+
+-- name: audit_findings
+-- Each part has an index that holds only what is open, so that nothing found costs nothing.
+with long_ago as (select alert.now() - make_interval(secs => %(seconds)s) as at),
+stuck as (
+    select o.destination as about, count(*) as waiting, max(o.reason) as reason
+    from alert.outbox o, long_ago
+    where o.state in ('pending', 'leased') and o.attempt > 0 and o.first_tried_at < long_ago.at
+      and o.reason is distinct from 'rate_limited'
+    group by o.destination
+)
+select 'no_timer' as finding, count(*)::int as count, null as about, null as reason
+from alert.episodes e left join alert.timers t on t.episode = e.id, long_ago
+where e.state in ('open', 'claimed') and e.shows = 'card' and e.may_page and t.episode is null
+  and e.opened_recorded_at < alert.now() - interval '1 minute'
+having count(*) > 0
+union all
+select 'timer_overdue', count(*)::int, null, null from alert.timers t, long_ago
+where greatest(t.due_at, t.set_at) < long_ago.at having count(*) > 0
+union all
+select 'destination_stuck', waiting::int, about, reason from stuck
+union all
+select 'outbox_overdue', count(*)::int, o.destination, null from alert.outbox o, long_ago
+where o.state = 'pending' and o.attempt = 0 and o.due_at < long_ago.at and o.purpose <> 'thread'
+  and not exists (select from stuck s where s.about = o.destination)
+group by o.destination
+union all
+select 'given_up', count(*)::int, o.destination, max(o.reason) from alert.outbox o
+where o.state = 'failed' and o.due_at > alert.now() - interval '1 hour' group by o.destination
+union all
+select 'inbox_overdue', count(*)::int, null, null from alert.inbox i, long_ago
+where i.folded_at is null and i.failed is null and i.stored_at < long_ago.at having count(*) > 0
+union all
+select 'announcements_overdue', count(*)::int, null, null from alert.announcements a, long_ago
+where a.made_at < long_ago.at having count(*) > 0
+union all
+select 'board_stuck', count(*)::int, b.destination, null from alert.boards b, long_ago
+where not b.over and b.posted_at is null and b.changed_at < long_ago.at
+  and exists (select from alert.outbox o where o.board = b.id and o.purpose = 'card')
+  and not exists (select from alert.outbox o where o.board = b.id and o.purpose = 'card'
+                  and o.state in ('pending', 'leased'))
+group by b.destination

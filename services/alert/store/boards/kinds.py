@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from services.alert.metrics import AlertMetrics
 from services.alert.store.acts import PostgresEpisodes
+from services.alert.store.boards.audit import Auditor
 from services.alert.store.boards.catch_up import CatchUp
 from services.alert.store.boards.held_back import HeldBack
 from services.alert.store.boards.keepers import Keeper
+from services.alert.store.boards.troubles import Notices
 from services.contracts.configuration import Configuration
 from services.runtime.postgres import Pool
 
 
 def open_keepers(
-    pool: Pool, configuration: Callable[[], Configuration], episodes: PostgresEpisodes
+    pool: Pool,
+    configuration: Callable[[], Configuration],
+    episodes: PostgresEpisodes,
+    metrics: AlertMetrics,
 ) -> list[Keeper]:
-    """A keeper for each kind."""
-    return [HeldBack(pool, configuration, episodes), CatchUp(configuration, episodes)]
+    """A keeper for each kind. Within a round they are asked in this order."""
+    return [
+        HeldBack(pool, configuration, episodes),
+        CatchUp(configuration, episodes),
+        Notices(pool, configuration),
+        Auditor(configuration, metrics),
+    ]
