@@ -156,3 +156,26 @@ where not b.over and b.posted_at is null and b.changed_at < long_ago.at
   and not exists (select from alert.outbox o where o.board = b.id and o.purpose = 'card'
                   and o.state in ('pending', 'leased'))
 group by b.destination
+
+-- name: watches
+select * from alert.watches
+
+-- name: watch_put
+insert into alert.watches (rota, person, since) values (%(rota)s, %(person)s, %(at)s)
+on conflict (rota) do update set person = excluded.person, since = excluded.since
+
+-- name: handoff_add
+insert into alert.handoffs (rota, outgoing, incoming, at)
+values (%(rota)s, %(outgoing)s, %(incoming)s, %(at)s)
+
+-- name: handoffs_lately
+select * from alert.handoffs where at > alert.now() - make_interval(secs => %(seconds)s) order by id
+
+-- name: handoff_of
+-- A board's period names its handoff: the rota and the instant.
+select * from alert.handoffs
+where rota = split_part(%(period)s, ':', 1) and at = substring(%(period)s from '[^:]*:(.*)')::timestamptz
+
+-- name: promises_of
+select episode, what, due_at, by from alert.promises
+where episode = any(%(episodes)s::uuid[]) and kept_at is null order by due_at desc

@@ -8,6 +8,7 @@ from services.alert.metrics import AlertMetrics
 from services.alert.store.acts import PostgresEpisodes
 from services.alert.store.boards.audit import Auditor
 from services.alert.store.boards.catch_up import CatchUp
+from services.alert.store.boards.handoff import Handoffs
 from services.alert.store.boards.held_back import HeldBack
 from services.alert.store.boards.keepers import Keeper
 from services.alert.store.boards.troubles import Notices
@@ -25,6 +26,7 @@ def open_keepers(
     return [
         HeldBack(pool, configuration, episodes),
         CatchUp(configuration, episodes),
+        Handoffs(pool, configuration, episodes),
         Notices(pool, configuration),
         Auditor(configuration, metrics),
     ]
