@@ -179,3 +179,69 @@ where rota = split_part(%(period)s, ':', 1) and at = substring(%(period)s from '
 -- name: promises_of
 select episode, what, due_at, by from alert.promises
 where episode = any(%(episodes)s::uuid[]) and kept_at is null order by due_at desc
+
+-- name: impostors_add
+insert into alert.impostors (item_id, impersonates)
+select * from unnest(%(items)s::text[], %(accounts)s::text[])
+on conflict (item_id) do nothing
+
+-- name: impostors_found
+-- A look-alike's message that nobody judged, with our customer whom it answers: the author of what it
+-- answers, else the newest other person of the thread. The victim's newest episode says where it goes.
+select i.*, t.edited_at, t.edit_event, t.edit_text, t.deleted_at, null::uuid as relabel_id,
+       null as to_label, null as relabel_by, null::timestamptz as relabel_at, null as relabel_anchor,
+       p.impersonates, v.name as victim_name, v.handle as victim_handle,
+       e.destination, c.url
+from alert.impostors p
+join alert.items i on i.item_id = p.item_id
+left join alert.traces t on t.item_id = i.item_id
+cross join lateral (
+    select o.* from alert.items o
+    where o.thread = i.thread and o.inbound and o.author_id <> i.author_id
+    order by (o.item_id = i.parent) desc, o.source_time desc limit 1
+) v
+left join lateral (
+    select e.id, e.destinations[1] as destination from alert.episodes e
+    join alert.conversations k on k.id = e.conversation
+    where k.thread = v.thread and k.counterpart = v.author_id and e.shows = 'card'
+    order by e.number desc limit 1
+) e on true
+left join alert.cards c on c.episode = e.id and c.destination = e.destination
+where p.judged is null and t.deleted_at is null and i.stored_at > alert.now() - interval '3 days'
+  and not exists (
+    select from alert.impostors q join alert.items j on j.item_id = q.item_id
+    where q.judged = 'not_impostor' and j.author_id = i.author_id and j.platform = i.platform)
+order by i.source_time limit 200
+
+-- name: impostors_judge
+update alert.impostors set judged = %(judged)s, judged_by = %(by)s, judged_at = alert.now()
+where item_id = any(%(items)s) and judged is null
+
+-- name: impostors_judged
+select judged, judged_by from alert.impostors
+where item_id = any(%(items)s) and judged is not null order by judged_at desc limit 1
+
+-- name: would_page_add
+insert into alert.would_have_paged (episode, person, at) values (%(episode)s, %(person)s, %(at)s)
+on conflict do nothing
+
+-- name: accounts_quiet
+select platform, account_id, first_seen_at from alert.accounts where paging_on_at is null
+
+-- name: accounts_switched_on
+select platform, account_id, paging_on_by from alert.accounts
+where platform || ':' || account_id = any(%(ids)s) and paging_on_at is not null
+
+-- name: account_switch_on
+update alert.accounts set paging_on_at = alert.now(), paging_on_by = %(by)s
+where platform = %(platform)s and account_id = %(account)s and paging_on_at is null
+
+-- name: would_have_paged
+-- What mattered: answered, claimed, promised or still waiting; not what people closed or relabelled.
+select w.pages, e.first_claimed_at is not null or e.state in ('open', 'claimed', 'answered') as mattered,
+       (select max(i.needs_answer)::float from alert.items i where i.item_id = any(e.openers))
+           as needs_answer
+from (select episode, array_agg(at order by at) as pages from alert.would_have_paged group by episode) w
+join alert.episodes e on e.id = w.episode
+where e.platform = %(platform)s and e.account_id = %(account)s and e.state <> 'merged'
+order by e.number desc limit 5000

@@ -10,8 +10,10 @@ from services.alert.store.boards.audit import Auditor
 from services.alert.store.boards.catch_up import CatchUp
 from services.alert.store.boards.handoff import Handoffs
 from services.alert.store.boards.held_back import HeldBack
+from services.alert.store.boards.impersonation import Impersonation
 from services.alert.store.boards.keepers import Keeper
 from services.alert.store.boards.troubles import Notices
+from services.alert.store.boards.would_have_paged import QuietStarts
 from services.contracts.configuration import Configuration
 from services.runtime.postgres import Pool
 
@@ -27,6 +29,8 @@ def open_keepers(
         HeldBack(pool, configuration, episodes),
         CatchUp(configuration, episodes),
         Handoffs(pool, configuration, episodes),
+        Impersonation(pool, configuration),
+        QuietStarts(pool, configuration),
         Notices(pool, configuration),
         Auditor(configuration, metrics),
     ]

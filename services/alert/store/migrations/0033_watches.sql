@@ -21,6 +21,7 @@ create table alert.impostors (
     judged_by text,
     judged_at timestamptz
 );
+create index impostors_open on alert.impostors (item_id) where judged is null;
 
 -- Quiet start: a person switches an account's paging on. Accounts that page already go on doing so.
 alter table alert.accounts add column paging_on_at timestamptz;
