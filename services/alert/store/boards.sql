@@ -245,3 +245,56 @@ from (select episode, array_agg(at order by at) as pages from alert.would_have_p
 join alert.episodes e on e.id = w.episode
 where e.platform = %(platform)s and e.account_id = %(account)s and e.state <> 'merged'
 order by e.number desc limit 5000
+
+-- name: digest_last
+select * from alert.digests where brand = %(brand)s order by day desc limit 1
+
+-- name: digest_make
+-- Dropped: judged to be nobody by the text alone, and by no person; the held are asked about elsewhere.
+insert into alert.digests (brand, destination, day, begin_at, end_at, dropped, chatter, history)
+select %(brand)s, %(destination)s, %(day)s, %(begin)s, %(end)s,
+    (select count(*) from alert.items i
+     where i.stored_at >= %(begin)s and i.stored_at < %(end)s and i.brand = %(brand)s and i.inbound
+       and i.label in ('spam', 'news') and not i.opens and not i.held),
+    (select count(*) from alert.items i
+     where i.stored_at >= %(begin)s and i.stored_at < %(end)s and i.brand = %(brand)s and i.inbound
+       and i.label = 'conversation' and not i.opens),
+    (select count(*) from alert.episodes e
+     where e.opened_recorded_at >= %(begin)s and e.opened_recorded_at < %(end)s
+       and e.brand = %(brand)s and e.shows = 'digest')
+on conflict (brand, day) do nothing
+returning *
+
+-- name: samples_draw
+-- By a hash with the digest's id: every dropped message is as likely as any other, and no replica draws
+-- another sample.
+insert into alert.samples (digest, item_id, label)
+select %(digest)s, i.item_id, i.label from alert.items i
+left join alert.traces t on t.item_id = i.item_id
+where i.stored_at >= %(begin)s and i.stored_at < %(end)s and i.brand = %(brand)s and i.inbound
+  and i.label in ('spam', 'news') and not i.opens and not i.held and t.deleted_at is null
+  and not exists (select from alert.relabels r where r.item_id = i.item_id)
+order by md5(%(digest)s::text || i.item_id) limit %(size)s
+
+-- name: samples_of
+-- What its author took back is not asked about any more.
+select i.*, t.edited_at, t.edit_event, t.edit_text, t.deleted_at, null::uuid as relabel_id,
+       null as to_label, null as relabel_by, null::timestamptz as relabel_at, null as relabel_anchor,
+       s.label as drawn_label, s.judged
+from alert.samples s
+join alert.items i on i.item_id = s.item_id
+left join alert.traces t on t.item_id = i.item_id
+where s.digest = %(digest)s and t.deleted_at is null
+order by i.needs_answer desc nulls last, i.item_id
+
+-- name: chatter_draw
+-- What came closest to needing an answer: shown, and nobody is asked about it.
+insert into alert.samples (digest, item_id, label)
+select %(digest)s, i.item_id, 'chatter' from alert.items i
+where i.stored_at >= %(begin)s and i.stored_at < %(end)s and i.brand = %(brand)s and i.inbound
+  and i.label = 'conversation' and not i.opens
+order by i.needs_answer desc nulls last, i.item_id limit %(limit)s
+
+-- name: samples_judge
+update alert.samples set judged = %(judged)s, judged_by = %(by)s, judged_at = alert.now()
+where item_id = any(%(items)s) and judged is null

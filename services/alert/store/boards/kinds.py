@@ -12,6 +12,7 @@ from services.alert.store.boards.handoff import Handoffs
 from services.alert.store.boards.held_back import HeldBack
 from services.alert.store.boards.impersonation import Impersonation
 from services.alert.store.boards.keepers import Keeper
+from services.alert.store.boards.sample import DailySample
 from services.alert.store.boards.troubles import Notices
 from services.alert.store.boards.would_have_paged import QuietStarts
 from services.contracts.configuration import Configuration
@@ -31,6 +32,7 @@ def open_keepers(
         Handoffs(pool, configuration, episodes),
         Impersonation(pool, configuration),
         QuietStarts(pool, configuration),
+        DailySample(pool, configuration, episodes),
         Notices(pool, configuration),
         Auditor(configuration, metrics),
     ]

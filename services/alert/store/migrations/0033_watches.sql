@@ -47,11 +47,12 @@ create table alert.digests (
     dropped integer not null,
     chatter integer not null,
     history integer not null,
-    unique (brand, destination, day)
+    unique (brand, day)
 );
 create table alert.samples (
     digest bigint not null references alert.digests (id),
     item_id text not null references alert.items (item_id),
+    -- What it was dropped as; `chatter` for what is only shown.
     label text not null,
     judged text,
     judged_by text,
