@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.alert.metrics import AlertMetrics
+from services.alert.ports import ShiftStarts
 from services.alert.store.acts import PostgresEpisodes
 from services.alert.store.boards.audit import Auditor
 from services.alert.store.boards.catch_up import CatchUp
@@ -13,6 +14,7 @@ from services.alert.store.boards.held_back import HeldBack
 from services.alert.store.boards.impersonation import Impersonation
 from services.alert.store.boards.keepers import Keeper
 from services.alert.store.boards.sample import DailySample
+from services.alert.store.boards.shift_start import ShiftStartBoards
 from services.alert.store.boards.troubles import Notices
 from services.alert.store.boards.would_have_paged import QuietStarts
 from services.contracts.configuration import Configuration
@@ -24,9 +26,17 @@ def open_keepers(
     configuration: Callable[[], Configuration],
     episodes: PostgresEpisodes,
     metrics: AlertMetrics,
+    shift_starts: ShiftStarts | None = None,
 ) -> list[Keeper]:
-    """A keeper for each kind. Within a round they are asked in this order."""
+    """A keeper for each kind. Within a round they are asked in this order.
+
+    Without `shift_starts` nobody is asked at a shift's start.
+    """
+    starts: list[Keeper] = (
+        [ShiftStartBoards(configuration, shift_starts)] if shift_starts is not None else []
+    )
     return [
+        *starts,
         HeldBack(pool, configuration, episodes),
         CatchUp(configuration, episodes),
         Handoffs(pool, configuration, episodes),
