@@ -27,6 +27,7 @@ from services.alert.store.announcements import Announcements
 from services.alert.store.answering import Outgoing
 from services.alert.store.answers import Answers
 from services.alert.store.boards.kinds import open_keepers
+from services.alert.store.boards.troubles import Troubles
 from services.alert.store.doings import Doings, Reminders
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
@@ -125,7 +126,7 @@ class AlertService:
         )
         self._boards = LiveBoards(
             self._pool,
-            open_keepers(self._pool, self.active, self._episodes),
+            open_keepers(self._pool, self.active, self._episodes, self._metrics),
             self._wake.changed,
         )
         self._file = TeamFile(settings.config, loaded.sha256, self._pool, self._clock.now)
@@ -258,7 +259,9 @@ class AlertService:
             consumption=self._consumption,
             clock=self._clock,
         )
-        notices = NoticeHandler(Sources(self._pool), changed=self._wake.changed)
+        notices = NoticeHandler(
+            Sources(self._pool), Troubles(self._pool), changed=self._wake.changed
+        )
         subscribe_batch(
             self._broker,
             NOTICES,

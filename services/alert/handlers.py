@@ -10,7 +10,9 @@ from confluent_kafka import Message
 from prometheus_client import Counter
 from pydantic import ValidationError
 
+from services.alert.domain.boards.troubles import is_trouble
 from services.alert.store.answering import Outgoing
+from services.alert.store.boards.troubles import Troubles
 from services.alert.store.inbox import Inbox, Position, RawEvent
 from services.alert.store.sources import Sources
 from services.contracts.events import ClassifiedNotification, Notice, NoticeKind, Outcome
@@ -76,10 +78,16 @@ class InboxHandler:
 
 
 class NoticeHandler:
-    """presence.notices: a source that has caught up releases what waited for it."""
+    """presence.notices: what the engineers should know, and what they need not know any more.
 
-    def __init__(self, sources: Sources, *, changed: Callable[[], None]) -> None:
+    A source that has caught up releases what waited for it.
+    """
+
+    def __init__(
+        self, sources: Sources, troubles: Troubles, *, changed: Callable[[], None]
+    ) -> None:
         self._sources = sources
+        self._troubles = troubles
         self._changed = changed
 
     async def __call__(self, messages: Sequence[Message]) -> None:
@@ -93,7 +101,8 @@ class NoticeHandler:
             if notice.kind is NoticeKind.caught_up:
                 await self._sources.caught_up(notice.account_id, notice.at)
                 self._changed()
-            else:
+            await self._troubles.note(notice)
+            if is_trouble(notice.kind):
                 log.warning(
                     "notice", kind=notice.kind.value, service=notice.service, says=notice.says
                 )

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from services.alert.domain.boards.audit import Finding
 from services.alert.domain.card import CardState
 from services.alert.domain.firing import Firing, Why
 from services.alert.domain.lifecycle import Record
@@ -99,6 +100,12 @@ class AlertMetrics:
             "Timers that should have fired over 30 s ago, and episodes that lack one.",
             registry=registry,
         )
+        self.audit_findings = Gauge(
+            "presence_audit_findings",
+            "Promises that were not kept by themselves, as the auditor counts them; always 0.",
+            ["finding"],
+            registry=registry,
+        )
         self.corrections = Counter(
             "presence_corrections", "Labels changed by people.", ["from", "to"], registry=registry
         )
@@ -135,6 +142,7 @@ class AlertMetrics:
                 if before is not after:
                     self.corrections.labels(before.value, after.value)
         self.figures({}, {}, {})
+        self.audited(dict.fromkeys(Finding, 0))
 
     def ended(self, record: Record) -> None:
         """An episode ended for the first time."""
@@ -188,6 +196,11 @@ class AlertMetrics:
                 self.open_episodes.labels(platform, state).set(open_.get((platform, state), 0))
                 self.oldest.labels(platform, state).set(oldest.get((platform, state), 0.0))
             self.held_back.labels(platform, "held").set(held.get(platform, 0))
+
+    def audited(self, findings: Mapping[Finding, int]) -> None:
+        """What the auditor found, by finding."""
+        for finding, count in findings.items():
+            self.audit_findings.labels(finding.value).set(count)
 
     def present(self, rotas: Iterable[tuple[str, bool]]) -> None:
         """Whether somebody is on call, by rota."""

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from services.alert.domain.boards.board import Board
+from services.alert.domain.boards.shift_start import ShiftStart
 from services.alert.domain.card import Card, CardLine
 from services.contracts.events import CloseReason, Label
 
@@ -283,4 +284,16 @@ class Boards(Protocol):
 
     async def board(self, board_id: str) -> Board | None:
         """The board as it stands."""
+        ...
+
+
+class ShiftStarts(Protocol):
+    """Who is asked at a shift's start whether they are there, and who said so: the rota's own."""
+
+    async def asked(self, now: datetime) -> list[ShiftStart]:
+        """The shifts whose question stands, and for an hour those that were answered."""
+        ...
+
+    async def here(self, rota: str, begin: datetime, by: Actor) -> ActResult:
+        """ "I'm here." Authorised and audited; `already` where somebody said so before."""
         ...

@@ -345,6 +345,8 @@ class NoticeKind(StrEnum):
     dead_letter_resumed = "dead_letter_resumed"
     offset_out_of_range = "offset_out_of_range"
     classifier_degraded = "classifier_degraded"
+    gap = "gap"
+    """Something was left out and is not read later: a person looks at the platform itself."""
 
 
 class Notice(Contract):

@@ -178,7 +178,7 @@ class Listener:
             "(backfill_limit): look at the platform itself"
         )
         log.error("a gap was not read to its end", source=self._source.name, feed=feed, read=read)
-        await self._tell(NoticeKind.source_down, says)
+        await self._tell(NoticeKind.gap, says)
 
     async def _tell(self, kind: NoticeKind, says: str, reason: PullReason | None = None) -> None:
         """A notice for the team; one per reason until the source is back."""

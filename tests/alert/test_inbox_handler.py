@@ -11,6 +11,7 @@ from confluent_kafka import Message
 from prometheus_client import CollectorRegistry
 
 from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler
+from services.alert.store.boards.troubles import Troubles
 from services.alert.store.sources import Sources
 from services.contracts.base import Contract
 from services.contracts.events import Notice, NoticeKind, Origin
@@ -136,7 +137,9 @@ async def test_a_source_that_caught_up_releases_what_waited_for_its_answers(
             at=at(0.1),
         )
         woken: list[bool] = []
-        handle = NoticeHandler(Sources(told.pool), changed=lambda: woken.append(True))
+        handle = NoticeHandler(
+            Sources(told.pool), Troubles(told.pool), changed=lambda: woken.append(True)
+        )
         await handle([raw(0, notice), raw(1, b"no notice")])
         await told.at(0.5)
         assert await told.sweep() == ["mia"]

@@ -222,7 +222,7 @@ async def test_a_gap_beyond_the_limit_is_said_and_not_read_for_ever(world: World
         world.happens(number, ago=timedelta(seconds=4000 - number))
     await world.starts()
     assert len(world.heard) == 3 * PAGE + 1
-    assert "source_down" in world.told
+    assert "gap" in world.told
 
 
 async def test_a_deleted_post_is_told_and_a_hidden_one_is_not(world: World) -> None:

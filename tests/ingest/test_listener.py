@@ -244,7 +244,7 @@ async def test_a_gap_beyond_the_limit_is_said_and_not_read_for_ever(world: World
     await world.passes(2.0)
     assert len(world.heard) == ScriptedSource.backfill_limit
     assert world.cursor == "119"
-    assert "source_down" in world.told
+    assert "gap" in world.told
 
 
 async def test_a_refused_token_is_told_once_and_tried_again(world: World) -> None:

@@ -30,9 +30,10 @@ WORDS = {
     Why.claim_expired: "the claim ran out",
     Why.nobody: "reaches nobody: the next step is taken at once",
     Why.closed_hours: "closed hours: nobody is paged",
-    Why.quiet_start: "the account's quiet start: nobody is paged",
+    Why.quiet_start: "the account's quiet start: nobody is paged until a person switches it on",
     Why.too_many_pings: "has been pinged too often: the queue is told",
     Why.end_of_chain: "the end of the chain: the fallback and the channel",
+    Why.waited: "waited: the catch-up card lists it and pings once for all that waited",
 }
 
 
@@ -76,7 +77,7 @@ class Explanation:
 
 
 def explain_item(
-    configuration: Configuration, item: Item, now: datetime, quiet_until: datetime | None = None
+    configuration: Configuration, item: Item, now: datetime, *, quiet: bool = False
 ) -> Explanation:
     """What happens when this item arrives at `now`, as the first of its conversation."""
     arrived = replace(item, source_time=now, received_at=now, classified_at=now)
@@ -100,7 +101,7 @@ def explain_item(
         notes.append(
             "backfilled: the first step waits until the source has caught up, at most 2 minutes"
         )
-    around = Surroundings(configuration, now, {}, {}, quiet_until)
+    around = Surroundings(configuration, now, {}, {}, quiet)
     steps = tuple(_dry_run(record, timer.step, timer.due_at, around)) if timer else ()
     return _explained(record, notes, tuple(tried), steps)
 
@@ -171,12 +172,14 @@ def _dry_run(record: Record, step: int, at: datetime, around: Surroundings) -> I
     paged = dict(around.paged)
     standing = record
     last = len(record.policy.steps) + REMINDERS
+    around = replace(around, timer_due=None)
     for _ in range(last + len(record.policy.steps) + 5):
         now = replace(around, now=at, paged=paged, pings={} if paged else around.pings)
         firing = fire(standing, step, now)
         if firing.released:
             standing = replace(standing, state=CardState.open, claimed_by=None, claim_until=None)
         yield _taken(standing, step, firing, now)
+        around = replace(around, held_closed=firing.closed)
         paged.update({page.person: at for page in firing.pages})
         if firing.next_step is None or firing.next_at is None or firing.next_step >= last:
             return

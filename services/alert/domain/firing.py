@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -44,8 +44,8 @@ class Surroundings:
     """When each person was last paged for this episode."""
     pings: Mapping[str, int]
     """How often each person was paged of late, for anything."""
-    quiet_until: datetime | None = None
-    """The account's first days, in which nobody is paged."""
+    quiet: bool = False
+    """The account's first days, in which nobody is paged, until a person switches paging on."""
     timer_due: datetime | None = None
     """When the timer should have fired; or when it was set, if that was later."""
     held_closed: bool = False
@@ -89,6 +89,8 @@ class Firing:
     reasons: tuple[tuple[int, Why], ...] = ()
     waited: Waited | None = None
     """It goes into the catch-up card."""
+    would_page: tuple[str, ...] = ()
+    """Whom it would have woken, were it not for the account's quiet start."""
     closed: bool = False
     """The next timer is put off to the end of closed hours."""
 
@@ -116,9 +118,12 @@ def fire(record: Record, step: int, around: Surroundings) -> Firing:
     done = _Steps()
     if claimed:
         done.reasons.append((step, Why.claim_expired))
-    if around.quiet_until is not None and now < around.quiet_until and not record.sensitive:
+    if around.quiet and not record.sensitive:
+        loud = _Steps()
+        _take(record, step, loud, around)
         done.reasons.append((step, Why.quiet_start))
-        return _finish(record, step, done, around, released=claimed)
+        quiet = _finish(record, step, done, around, released=claimed)
+        return replace(quiet, would_page=tuple(page.person for page in loud.pages))
     reopening = _take(record, step, done, around)
     if reopening is not None:
         return Firing(

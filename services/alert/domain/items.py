@@ -74,6 +74,8 @@ class Item:
     may_page: bool = True
     opens: bool = False
     """Whether it needs an answer, by the verdict and the threshold of the day it was stored."""
+    needs_answer_score: float | None = None
+    """By the verdict; thresholds are suggested from it."""
     label: Label | None = None
     urgency: Urgency = Urgency.normal
     sensitive: frozenset[Sensitive] = frozenset()
@@ -190,6 +192,7 @@ def item_from(event: ClassifiedNotification, threshold: float) -> Item:
             answers=said.in_reply_to is not None,
             overheard=bool(said.overheard),
         ),
+        needs_answer_score=verdict.needs_answer if verdict else None,
         label=verdict.label if verdict else None,
         urgency=verdict.urgency if verdict else Urgency.normal,
         sensitive=verdict.sensitive if verdict else frozenset(),

@@ -92,7 +92,8 @@ class Escalating:
             pings={row["person"]: row["pings"] for row in pings},
             timer_due=max(timer["due_at"], timer["set_at"]),
             held_closed=timer["late"],
-            quiet_until=seen["first_seen_at"] + quiet if seen and quiet else None,
+            # Its quiet time ends when a person switches paging on, not by itself.
+            quiet=bool(quiet and seen and seen["paging_on_at"] is None),
             stale=stale,
         )
 
@@ -143,6 +144,8 @@ class Escalating:
         await writing.flush(connection)
         if firing.waited is not None:
             await run(connection, "waited_add", episode=record.id, why=firing.waited.value, at=now)
+        for person in firing.would_page:
+            await run(connection, "would_page_add", episode=record.id, person=person, at=now)
         for page in firing.pages:
             await run(
                 connection,

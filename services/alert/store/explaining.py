@@ -57,7 +57,7 @@ async def explain_episode(
         now=now,
         paged={one["person"]: one["at"] for one in log},
         pings={one["person"]: one["pings"] for one in pings},
-        quiet_until=seen["first_seen_at"] + quiet if seen and quiet else None,
+        quiet=bool(quiet and seen and seen["paging_on_at"] is None),
     )
     timer = (row["timer_step"], row["timer_due_at"]) if row["timer_step"] is not None else None
     return Explained(

@@ -13,7 +13,7 @@ OVERDUE_SECONDS = 30
 
 
 class Figures:
-    """Reads and shows. It also is the auditor: an open episode without a timer is found here."""
+    """Reads and shows. What it counts as overdue the auditor mends and tells (store/boards/audit.py)."""
 
     def __init__(self, pool: Pool, metrics: AlertMetrics) -> None:
         self._pool = pool

@@ -94,11 +94,11 @@ update alert.conversations set thread = %(into)s where id = any(%(ids)s)
 insert into alert.items (
     item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
     received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
-    may_page, opens, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
+    may_page, opens, needs_answer, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
     similarity)
 select item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
     received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
-    may_page, opens, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
+    may_page, opens, needs_answer, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
     similarity
 from jsonb_populate_recordset(null::alert.items, %(items)s::jsonb)
 on conflict (item_id) do nothing

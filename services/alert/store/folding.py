@@ -24,7 +24,7 @@ from services.alert.store.belonging import (
 from services.alert.store.lines import redraw
 from services.alert.store.refold import hold, refold
 from services.alert.store.rows import as_json, item_row, trace_of, trace_row
-from services.alert.store.sql import FOLD, Connection, all_of
+from services.alert.store.sql import FOLD, Connection, all_of, run
 from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration
 from services.contracts.events import Action, ClassifiedNotification, Corrected, Correction, Label
@@ -139,6 +139,7 @@ class Folding:
             writing,
         )
         touched, places = await self._store(connection, created, traced)
+        await self._note_impostors(connection, events)
         changed = [one.item_id for one in said if one.action is not Action.created]
         for row in await all_of(connection, "members_of", ids=changed):
             places.add(Place(row["thread"], row["counterpart"]))
@@ -167,6 +168,19 @@ class Folding:
                 row["text"], row["permalink"], row["why"] = "", None, []
         await connection.execute(FOLD["items_add"], {"items": as_json(rows)})
         return touched, await place_members(connection, new, threads)
+
+    async def _note_impostors(
+        self, connection: Connection, events: Sequence[ClassifiedNotification]
+    ) -> None:
+        """Look-alikes of our accounts, for a card of their own."""
+        found = {
+            event.notification.item_id: event.verdict.impersonates
+            for event in events
+            if event.verdict is not None and event.verdict.impersonates
+        }
+        if found:
+            items, accounts = list(found), list(found.values())
+            await run(connection, "impostors_add", items=items, accounts=accounts)
 
     async def _trace(
         self,

@@ -33,7 +33,7 @@ group by p.person
 insert into alert.paged (episode, person, step, at) values (%(episode)s, %(person)s, %(step)s, %(at)s)
 
 -- name: account_first_seen
-select first_seen_at from alert.accounts where platform = %(platform)s and account_id = %(account)s
+select first_seen_at, paging_on_at from alert.accounts where platform = %(platform)s and account_id = %(account)s
 
 -- name: timers_release_backfill
 -- The source has caught up: what waited for its answers waits no longer.

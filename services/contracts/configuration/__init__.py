@@ -60,7 +60,7 @@ from services.contracts.configuration.routing import (
     TeamsWorkflowDestination,
     Threads,
 )
-from services.contracts.configuration.values import Section, Weekday, parse_duration
+from services.contracts.configuration.values import Id, Section, Weekday, parse_duration
 from services.contracts.configuration.webhooks import (
     HmacForm,
     WebhookMapping,
@@ -137,6 +137,9 @@ class Configuration(Section):
     policies: tuple[Policy, ...] = Field(min_length=1)
     routes: tuple[Route, ...] = Field(min_length=1)
     destinations: tuple[Destination, ...] = Field(min_length=1)
+    engineers: Id | None = None
+    """The destination that hears about the system itself, never a channel of responders. None: the
+    engineers among the people, by direct message."""
     hours: tuple[Hours, ...] = ()
     targets: Targets = Targets()
     answering: Answering = Answering()
@@ -272,6 +275,7 @@ def _route_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
             ("routes", len(file.routes) - 1, "match"),
             "the last route is the default: leave its match out",
         )
+    yield from _missing(("engineers",), "destination", file.engineers, names.destinations)
     yield from _missing(("targets", "hours"), "hours", file.targets.hours, names.hours)
 
 
