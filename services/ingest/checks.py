@@ -186,7 +186,9 @@ def _answers(speaker: Speaker | None, account: Account) -> Callable[[], Awaitabl
             mend = "let this account's owner authorise the app, and take that token"
             return wrong(f"the token answers for account {who}, not for {account.id}", mend)
         if isinstance(account, XAccount) and account.settings.access_token_secret is None:
-            mend = "use OAuth 1.0a (consumer_key, access_token_secret), whose tokens last; or renew it in time"
+            mend = (
+                "use OAuth 1.0a (consumer_key, access_token_secret), whose tokens last; or renew it"
+            )
             return unknown(
                 "the token speaks for this account, and X lets it end after two hours", mend
             )
