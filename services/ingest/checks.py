@@ -48,6 +48,7 @@ _MENDS: Mapping[PullReason, str] = {
     PullReason.disconnected: "is the server up? Presence goes on trying",
     PullReason.server_error: "the platform has trouble of its own: see its status page",
     PullReason.rate_limited: "wait; other programs with this token use up its share",
+    PullReason.gone: "does the address in presence.yaml lead to that platform's API?",
     PullReason.unexpected: "does the address in presence.yaml lead to that platform's API?",
 }
 
