@@ -48,6 +48,7 @@ _MENDS: Mapping[PullReason, str] = {
     PullReason.disconnected: "is the server up? Presence goes on trying",
     PullReason.server_error: "the platform has trouble of its own: see its status page",
     PullReason.rate_limited: "wait; other programs with this token use up its share",
+    PullReason.gone: "does the address in presence.yaml lead to that platform's API?",
     PullReason.unexpected: "does the address in presence.yaml lead to that platform's API?",
 }
 
@@ -185,6 +186,13 @@ def _answers(speaker: Speaker | None, account: Account) -> Callable[[], Awaitabl
         if who != account.id:
             mend = "let this account's owner authorise the app, and take that token"
             return wrong(f"the token answers for account {who}, not for {account.id}", mend)
+        if isinstance(account, XAccount) and account.settings.access_token_secret is None:
+            mend = (
+                "use OAuth 1.0a (consumer_key, access_token_secret), whose tokens last; or renew it"
+            )
+            return unknown(
+                "the token speaks for this account, and X lets it end after two hours", mend
+            )
         return good("the token speaks for this account")
 
     return look

@@ -74,6 +74,11 @@ class Rereading:
             look = await self._source.look(thread)
         except (Transient, Permanent) as error:
             return await self._put_off(thread, error)
+        except Exception as error:
+            # What strangers wrote meets our own mistake: no reason to stop hearing everybody else.
+            log.exception("a thread could not be understood", source=self._place.source)
+            says = type(error).__name__
+            return await self._put_off(thread, Permanent(PullReason.unexpected, says))
         found = await self._handover.look(look)
         self._looks["found" if found else "quiet"].inc()
         await self._record(thread, look, 0 if found else thread.quiet_looks + 1)

@@ -8,8 +8,18 @@ import pytest
 
 from services.alert.domain.items import item_from
 from services.contracts import examples
-from services.contracts.events import ClassifiedNotification, Label, Notification, Sensitive
-from tests.alert.builders import at, verdict
+from services.contracts.events import (
+    ClassifiedNotification,
+    EpisodeChange,
+    EpisodeEvent,
+    Label,
+    Notification,
+    Sensitive,
+    Urgency,
+)
+from tests.alert.builders import ACCOUNT, at, iid, notified, verdict
+from tests.alert.story import story
+from tests.conftest import FreshDatabase
 
 
 def overheard(**found: Any) -> ClassifiedNotification:
@@ -38,3 +48,25 @@ def test_it_is_known_whom_the_impostor_answers() -> None:
     item = item_from(overheard(impersonates="109348@social.example"), 0.4)
     assert item.parent == "mastodon:109348%40social.example:113004"
     assert item.mentions == ("991",)
+
+
+@pytest.mark.integration
+async def test_an_impostor_opens_an_urgent_episode_beside_the_victims_and_other_talk_none(
+    postgres: FreshDatabase,
+) -> None:
+    alike = verdict(0.03, label=Label.spam, impersonates=ACCOUNT, urgency=Urgency.high)
+    async with story(postgres()) as told:
+        await told.hear(
+            notified("q", at(0)),
+            notified("lie", at(1), "fake", parent="q", root="q", judged=alike, overheard=True),
+            notified("hm", at(1), "carl", parent="q", root="q", overheard=True),
+        )
+        await told.sweep()
+        rows = await told.rows("select openers, urgency from alert.episodes order by number")
+        sent = await told.rows(
+            "select payload from alert.announcements where topic = 'presence.episodes' order by id"
+        )
+    assert rows == [([iid("q")], "normal"), ([iid("lie")], "high")]
+    events = [EpisodeEvent.model_validate_json(payload) for (payload,) in sent]
+    opened = [one.items for one in events if one.change is EpisodeChange.opened]
+    assert opened == [(iid("q"),), (iid("lie"),)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from services.classify.domain.impersonation import Identity, edits, resembles
@@ -64,7 +66,7 @@ def test_a_verdict_names_the_account_and_says_what_is_alike() -> None:
 def test_an_impostor_who_answers_somebody_is_urgent_and_other_overheard_talk_waits_for_nobody() -> (
     None
 ):
-    said = {"in_reply_to": "x:42:7", "overheard": True, "addressed": False}
+    said: dict[str, Any] = {"in_reply_to": "x:42:7", "overheard": True, "addressed": False}
     author = Author(id="666", handle="Sky1ink")
     fake = verdict_on(
         notification("Send us your card number?", author=author, **said), identities=BRAND

@@ -151,7 +151,9 @@ def test_what_is_well_is_said_to_be_and_what_cannot_be_known_is_too(world: World
     assert states["facebook 1010: permissions"] == "good"
     assert states["facebook 1010: subscription"] == "good"
     assert states["webhook shop: way in"] == "good"
-    assert states["x @air: answers"] == "good"
+    assert states["x @air: answers"] == "unknown"
+    assert "end after two hours" in found["x @air: answers"]["says"]
+    assert states["facebook 1010: threads"] == "good"
     assert "answers the challenge, but x calls https" in found["x @air: way in"]["says"]
     assert states["x @air: threads"] == "unknown"
     assert not [name for name, secret in SECRETS.items() if secret in said]

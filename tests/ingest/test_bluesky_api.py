@@ -187,6 +187,35 @@ async def test_a_post_that_claims_to_be_older_is_heard_all_the_same(world: World
     assert [number for number, _, _ in world.heard] == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("restarted", [True, False])
+async def test_a_post_of_a_gap_that_claims_to_be_days_old_is_heard_and_no_older_than_the_gap(
+    world: World, restarted: bool
+) -> None:
+    for number in range(2 * PAGE):
+        world.happens(number, ago=timedelta(minutes=20 * number))
+    await world.starts()
+    heard, last = len(world.heard), world.clock.now()
+    if restarted:
+        await world.stops()
+    else:
+        world.server.failures += [httpx.Response(503)] * 9
+        await world.passes(LOOK)
+    world.happens(1_000, ago=timedelta(hours=30))
+    await world.clock.forward(3 * 3600)
+    for number in range(2_000, 2_120):
+        world.happens(number, ago=timedelta(seconds=number - 1_999))
+    if restarted:
+        await world.starts()
+    for _ in range(10):
+        await world.passes(LOOK)
+    new = [one for one, _, may_page in world.heard[heard:] if may_page]
+    assert sorted(new) == ["1000", *map(str, range(2_000, 2_120))], "history is no news"
+    (late,) = [one for one in world.events if one.item_id.endswith("%2F1000")]
+    assert late.source_time >= last - timedelta(minutes=20)
+    told = [Notice.model_validate_json(one.value or b"") for one in world.producer.on(NOTICES.name)]
+    assert not [one for one in told if "left out" in one.says]
+
+
 async def test_what_moves_up_when_others_are_deleted_is_history(world: World) -> None:
     for number in range(PAGE + 10):
         world.happens(number, ago=timedelta(days=1, minutes=10 * number))

@@ -77,9 +77,12 @@ class ThreadedSource(ScriptedSource):
         self.statuses: dict[str, Mapping[str, Any]] = {}
         self.looks: list[Thread] = []
         self.no: Transient | Permanent | None = None
+        self.broken: ValueError | None = None
 
     async def look(self, thread: Thread) -> Look:
         self.looks.append(thread)
+        if self.broken is not None:
+            raise self.broken
         if self.no is not None:
             raise self.no
         new = [one for one in self.statuses if one not in thread.seen]
@@ -193,6 +196,19 @@ async def test_a_look_that_fails_ends_no_connection_and_is_made_later(world: Thr
     await minutes(world, 3)
     assert world.overheard() == ["60"]
     assert world.platform.asked.count("stream") == 1
+
+
+async def test_a_thread_that_we_cannot_understand_ends_no_connection(world: ThreadedWorld) -> None:
+    world.answers("60")
+    world.platform.broken = ValueError("nonsense")
+    await minutes(world, 1)
+    world.platform.happens(mention(51))
+    await world.settles()
+    assert world.heard[-1][0] == "51"
+    assert world.platform.asked.count("stream") == 1
+    world.platform.broken = None
+    await minutes(world, 3)
+    assert world.overheard() == ["60"]
 
 
 async def test_an_account_whose_token_may_not_read_threads_is_left_alone_for_an_hour(

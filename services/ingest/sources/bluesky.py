@@ -42,6 +42,8 @@ from services.ingest.sources.source import (
 APP = "https://bsky.app"
 NOTIFICATION, POST, GONE = "notification", "post", "gone"
 """The events: an entry of the notification list, one of the own feed, a record that is no longer there."""
+NOT_BEFORE = "presenceNotBefore"
+"""Our own word in an entry: an earlier look at the list did not show it."""
 IN_THREAD, EDITED_IN_THREAD = "thread", "thread.edited"
 """A post that stands in a thread which was read again."""
 FEED_POST = "app.bsky.feed.post"
@@ -191,6 +193,12 @@ class _Notification(Native):
     record: dict[str, Any]
     labels: tuple[_Label, ...] = ()
     indexed_at: Instant = Field(None, alias="indexedAt")
+    not_before: Instant = Field(None, alias=NOT_BEFORE)
+
+    @property
+    def happened_at(self) -> datetime | None:
+        """`indexedAt` is what the author's app claims, where that is earlier."""
+        return max((at for at in (self.indexed_at, self.not_before) if at), default=None)
 
 
 class _PostView(Native):
@@ -248,7 +256,7 @@ def _read_notification(payload: Any, account: OwnAccount) -> Item | Ignored | Re
     item = _post(told.uri, told.author, told.record, told.labels, account)
     kinds = item.kinds - {Kind.post} | {Kind(told.reason)}
     address = _address(told)
-    return replace(item, kinds=kinds, happened_at=told.indexed_at, address=address)
+    return replace(item, kinds=kinds, happened_at=told.happened_at, address=address)
 
 
 def _read_in_thread(payload: Any, account: OwnAccount, *, edited: bool = False) -> Item | Ignored:
@@ -293,7 +301,7 @@ def _gesture(told: _Notification, kind: Kind) -> Item:
         root=subject or told.uri,
         in_reply_to=subject,
         permalink=permalink(subject or told.uri),
-        happened_at=told.indexed_at,
+        happened_at=told.happened_at,
         claimed_at=record.created_at,
     )
 

@@ -1,8 +1,9 @@
 """Bluesky's two lists as a pulled source: notifications, and the account's own feed.
 
 Neither list can be read forward, and neither is in the order of arrival: the network sorts by what a post
-claims where that is earlier. So every look reads back from the newest, beyond what is known by `OVERLAP`,
-and what is known already is left out.
+claims where that is earlier. So every look reads back from the newest, beyond what is known by `OVERLAP`
+(after a gap and every quarter of an hour by `DEEP`), and what is known already is left out. What turns up
+below what was known then was written since: its claim to be older is no source time.
 
 There is no stream either. It is made of looks, one every `poll_interval`; what vanished from the newest
 entries is asked for by its uri, and told as gone where the network no longer has the record (an entry also
@@ -16,8 +17,8 @@ import random
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -29,7 +30,7 @@ from services.ingest.domain.native import instant
 from services.ingest.domain.outcome import Parsed
 from services.ingest.domain.threads import Thread
 from services.ingest.sources import bluesky_threads
-from services.ingest.sources.bluesky import GONE, NOTIFICATION, POST, parse_event
+from services.ingest.sources.bluesky import GONE, NOT_BEFORE, NOTIFICATION, POST, parse_event
 from services.ingest.sources.bluesky_session import Answered, BlueskySession
 from services.ingest.sources.pulled import Event, Look, Page, PullReason
 from services.runtime.clock import Clock
@@ -37,7 +38,12 @@ from services.runtime.errors import Transient
 
 NOTIFICATIONS, POSTS = "notifications", "posts"
 OVERLAP = timedelta(hours=1)
-"""A post that claims to be older than it is stands that far down the list and is still found."""
+"""A post that claims to be older than it is stands that far down the list and is found by every look."""
+DEEP = timedelta(days=3)
+"""And so far down by every deep one; the ids of events are kept for longer."""
+DEEP_EVERY = 900.0
+"""Seconds between deep looks; one follows every gap."""
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 PAGE = 100
 REMEMBERED = 10_000
 """Entries of a list that are known not to be new."""
@@ -80,6 +86,8 @@ class _Look:
     def __init__(self, entries: list[_Entry], *, complete: bool) -> None:
         self.known = _Known()
         self.recent: dict[str, _Entry] = {}
+        self.until: datetime | None = None
+        """When the look before the last one began: what the last one did not show came later."""
         times = [one.at for one in entries if one.at is not None]
         # What is older moves up when something is deleted, and is history.
         self._from = None if complete else min(times, default=None)
@@ -129,9 +137,11 @@ class BlueskyAccountFeed:
         # By the position that a page was given under: when it is asked for again, it was taken.
         self._given: dict[str, tuple[str, list[str]]] = {}
         self._taken = {feed: _Known() for feed in self.feeds}
+        self._deep_at: dict[str, float] = {}
 
     async def identify(self) -> None:
-        """See PulledSource."""
+        """See PulledSource. What follows is a new connection: the first look is a deep one."""
+        self._deep_at.clear()
         await self.session.sign_in()
 
     @asynccontextmanager
@@ -151,7 +161,8 @@ class BlueskyAccountFeed:
             for feed, look in looks.items():
                 entries = await self._back_to(feed, since - OVERLAP, look.known)
                 for one in look.take(entries):
-                    yield one.event
+                    yield _not_before(one, look.until).event
+                look.until = since
                 for one in look.vanished(entries):
                     uri = str(one.uri)
                     gone = await self._gone(uri)
@@ -189,29 +200,39 @@ class BlueskyAccountFeed:
     async def page(self, feed: str, after: str | None) -> Page:
         """See PulledSource. `after` is the newest entry's time, and what tells two such pages apart."""
         if after is None:
-            entries, _ = await self._newest(feed)
-            return self._page(feed, entries, None)
+            entries, complete = await self._newest(feed)
+            times = [one.at for one in entries if one.at is not None]
+            begun = _EVER if complete or not times else min(times)
+            return self._page(feed, entries, None, begun)
         position, keys = self._given.get(feed, ("", []))
         if position and position == after:
             self._taken[feed].add(keys)
-        known = instant(after.partition("#")[0])
-        floor = known - OVERLAP if known else None
+        known, begun = _read_position(after)
+        now = self._clock.monotonic()
+        deep = now >= self._deep_at.get(feed, now)
+        floor = lowest = known - OVERLAP if known else None
+        if known is not None and floor is not None and deep:
+            lowest = min(floor, max(known - DEEP, begun))
         found = [
             one
-            for one in await self._back_to(feed, floor, None)
+            for one in await self._back_to(feed, floor, None, lowest)
             if one.key not in self._taken[feed]
-            and (floor is None or one.at is None or one.at >= floor)
+            and (lowest is None or one.at is None or one.at >= lowest)
         ]
-        return self._page(feed, found, known)
+        if deep:
+            self._deep_at[feed] = now + DEEP_EVERY
+        return self._page(feed, [_not_before(one, known) for one in found], known, begun)
 
-    def _page(self, feed: str, entries: list[_Entry], known: datetime | None) -> Page:
+    def _page(
+        self, feed: str, entries: list[_Entry], known: datetime | None, begun: datetime
+    ) -> Page:
         if not entries:
             return Page([], None, b"[]")
         times = [one.at for one in entries if one.at is not None]
         newest = max([*times, *([known] if known else [])], default=self._clock.now())
         keys = [one.key for one in entries]
         mark = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:12]
-        position = f"{newest.isoformat()}#{mark}"
+        position = f"{newest.isoformat()}#{mark}#{begun.isoformat()}"
         self._given[feed] = position, keys
         events = [one.event for one in entries]
         return Page(events, position, orjson.dumps([event.payload for event in events]))
@@ -225,20 +246,32 @@ class BlueskyAccountFeed:
         return await self._back_to(feed, max(times) - 2 * OVERLAP, None), False
 
     async def _back_to(
-        self, feed: str, floor: datetime | None, known: _Known | None
+        self,
+        feed: str,
+        floor: datetime | None,
+        known: _Known | None,
+        lowest: datetime | None = None,
     ) -> list[_Entry]:
         """From the newest back to `floor` (None: to the start), or to a whole page of `known` ones.
 
-        Oldest first. The first page is always read: what stands low in the list is often on it.
+        Oldest first. The first page is always read: what stands low in the list is often on it. Below the
+        floor it goes on to `lowest`, as far as a quarter of `backfill_limit`: that part is no gap.
         """
         found: dict[str, _Entry] = {}
         cursor: str | None = None
-        while len(found) < self.backfill_limit:
+        limit = self.backfill_limit
+        while len(found) < limit:
             entries, cursor = await self._list(feed, cursor)
             for one in entries:
                 found.setdefault(one.key, one)
             times = [one.at for one in entries if one.at is not None]
-            if cursor is None or (floor is not None and times and min(times) < floor):
+            if floor is not None and times and min(times) < floor:
+                if lowest is None or lowest >= floor:
+                    break
+                floor, limit = lowest, min(limit, len(found) + self.backfill_limit // 4)
+                if min(times) < floor:
+                    break
+            if cursor is None:
                 break
             # A page may be empty and not the last one: the network filters after it has counted.
             if known is not None and entries and all(one.key in known for one in entries):
@@ -276,6 +309,25 @@ class BlueskyAccountFeed:
     async def close(self) -> None:
         """See PulledSource."""
         await self.session.close()
+
+
+def _read_position(after: str) -> tuple[datetime | None, datetime]:
+    """The newest entry's time, and from when on the list is known whole: what is older is history."""
+    newest, _, rest = after.partition("#")
+    known = instant(newest)
+    begun = instant(rest.partition("#")[2])
+    if begun is None:
+        # Of an earlier version; or of an empty list, all of which is new.
+        begun = known - OVERLAP if known else _EVER
+    return known, begun
+
+
+def _not_before(one: _Entry, known: datetime | None) -> _Entry:
+    """An entry that was not there when `known` was the newest, whatever it claims."""
+    if known is None or one.at is None or one.at >= known:
+        return one
+    payload = {**one.event.payload, NOT_BEFORE: known.isoformat()}
+    return replace(one, event=Event(one.event.name, payload, orjson.dumps(payload)))
 
 
 def _entry(name: str, payload: Any) -> _Entry:
