@@ -452,6 +452,33 @@ async def test_whoever_comes_while_two_groups_are_in_hand_is_answered() -> None:
     assert len(world.store.originals) == 60
 
 
+class CountingProducer(TiredProducer):
+    """Notes how many records come together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together: list[int] = []
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        self.together.append(len(records))
+        await super().publish(records)
+
+
+async def test_the_large_pages_of_several_accounts_are_not_one_group() -> None:
+    producer = CountingProducer()
+    world, said = World(producer), platform("x").one("mention")
+
+    async def come(page: int, size: int) -> int:
+        ids = (f"x:{page}:{number}:created" for number in range(size))
+        events = [said.model_copy(update={"event_id": one}) for one in ids]
+        return (await world.collector.take(events, Original("x", b"{}", NOW))).accepted
+
+    sizes = [1, 700, 700, 1, 1_500, 1]
+    taken = await asyncio.gather(*(come(page, size) for page, size in enumerate(sizes)))
+    assert taken == sizes
+    assert producer.together == [701, 701, 1_500, 1]
+
+
 async def _until(right: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not right():
