@@ -57,6 +57,8 @@ from tests.integration.test_ingest_mastodon import Server
 
 X_ACCOUNT = "2244994945"
 MASTODON_SHARE = 0.1
+AT_ONCE = 200
+"""Open requests, as a platform bounds them too: thousands at once would only time out in this process."""
 TWICE = 7
 """One webhook in so many is delivered again although it was accepted."""
 SAY = Console(stderr=True)
@@ -130,6 +132,7 @@ class Run:
         self.air = ""
         self.database = ""
         self.whole = whole
+        self.room = asyncio.Semaphore(AT_ONCE)
         self.listens_on = 5
         """Seconds after all is there, for what should not be."""
         self.kinds = [self._kill_replica, self._kafka, self._mastodon, self._pause_replica]
@@ -233,7 +236,7 @@ class Run:
             attempt += 1
             url = f"http://127.0.0.1:{replica.port}/webhooks/x"
             try:
-                async with http.post(url, data=body, headers=headers) as answer:
+                async with self.room, http.post(url, data=body, headers=headers) as answer:
                     status, wait = answer.status, answer.headers.get("retry-after", "0")
                     said = await answer.read()
             except (aiohttp.ClientError, TimeoutError) as error:
