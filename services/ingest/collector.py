@@ -42,6 +42,8 @@ PATIENCE = 0.9
 """Seconds from the start of `take` to giving up on Kafka: the caller hears of it within a second."""
 GROUP = 200
 """Payloads that are taken together: a burst costs three round trips, not three for each request."""
+GROUP_EVENTS = 1_000
+"""Changes in them, or one payload: the pages of many gaps at once must not keep a webhook beyond its time."""
 
 
 class CollectReason(StrEnum):
@@ -83,7 +85,7 @@ class Collector:
         """Until nobody waits: what came while one group was in hand is the next group."""
         try:
             while self._waiting:
-                group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+                group, self._waiting = _next_group(self._waiting)
                 try:
                     published = await self._take(group)
                 except Exception as error:
@@ -241,6 +243,17 @@ class Collector:
                 self.arrivals[source, one.account_id] += 1
             received = one.received_at.timestamp()
             self._metrics.heard(source, one.account_id).set(received)
+
+
+def _next_group(waiting: Sequence[Work]) -> tuple[list[Work], list[Work]]:
+    """The oldest that fit into a group, and the rest."""
+    changes = count = 0
+    for work in waiting[:GROUP]:
+        changes += len(work.parsed)
+        if count and changes > GROUP_EVENTS:
+            break
+        count += 1
+    return list(waiting[:count]), list(waiting[count:])
 
 
 def _fail(group: Sequence[Work], error: Exception) -> None:

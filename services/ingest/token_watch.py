@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from services.contracts.events import Notice, NoticeKind
@@ -18,6 +19,10 @@ log = get_logger(__name__)
 
 LOOKED_EVERY = 6 * 3600.0
 """Seconds. Tokens hold for weeks, and each look costs one call of the platform's limit."""
+
+LOOK_WITHIN = 30.0
+"""Seconds for one account: a platform that does not answer keeps nobody else waiting."""
+AT_ONCE = 8
 
 
 class TokenWatch:
@@ -36,21 +41,25 @@ class TokenWatch:
         self._tell = tell
         self._metrics = metrics
         self._clock = clock
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
         """Until cancelled. What fails for one account is logged, and looked at anew the next time."""
         while True:
-            for source in self._sources:
-                try:
-                    await self._look_at(source)
-                except (Transient, Permanent) as error:
-                    log.warning(
-                        "cannot tell when a token expires",
-                        source=source.name,
-                        account=source.account.id,
-                        says=str(error),
-                    )
+            await asyncio.gather(*(self._look(source) for source in self._sources))
             await self._clock.sleep(LOOKED_EVERY)
+
+    async def _look(self, source: ExpiringSource) -> None:
+        try:
+            async with self._room, asyncio.timeout(LOOK_WITHIN):
+                await self._look_at(source)
+        except (Transient, Permanent, TimeoutError) as error:
+            log.warning(
+                "cannot tell when a token expires",
+                source=source.name,
+                account=source.account.id,
+                says=str(error) or type(error).__name__,
+            )
 
     async def _look_at(self, source: ExpiringSource) -> None:
         account = Account(source.name, source.account.id)

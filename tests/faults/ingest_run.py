@@ -57,6 +57,8 @@ from tests.integration.test_ingest_mastodon import Server
 
 X_ACCOUNT = "2244994945"
 MASTODON_SHARE = 0.1
+AT_ONCE = 200
+"""Open requests, as a platform bounds them too: thousands at once would only time out in this process."""
 TWICE = 7
 """One webhook in so many is delivered again although it was accepted."""
 SAY = Console(stderr=True)
@@ -130,6 +132,9 @@ class Run:
         self.air = ""
         self.database = ""
         self.whole = whole
+        self.room = asyncio.Semaphore(AT_ONCE)
+        self.listens_on = 5
+        """Seconds after all is there, for what should not be."""
         self.kinds = [self._kill_replica, self._kafka, self._mastodon, self._pause_replica]
         self.tally.faults.update({_name(kind): 0 for kind in self.kinds})
         self.downstream: Downstream | None = None
@@ -217,6 +222,8 @@ class Run:
         read: dict[str, Any] = orjson.loads(template)
         for one in read["tweet_create_events"]:
             one["id"], one["id_str"] = int(native), native
+            if number % 10 == 7:
+                one["text"] = f"@ExampleAir you lost my suitcase, can you please help me? {number}"
         body = orjson.dumps(read)
         headers = platform("x").sign(body)
         self.tally.sent += 1
@@ -229,7 +236,7 @@ class Run:
             attempt += 1
             url = f"http://127.0.0.1:{replica.port}/webhooks/x"
             try:
-                async with http.post(url, data=body, headers=headers) as answer:
+                async with self.room, http.post(url, data=body, headers=headers) as answer:
                     status, wait = answer.status, answer.headers.get("retry-after", "0")
                     said = await answer.read()
             except (aiohttp.ClientError, TimeoutError) as error:
@@ -275,32 +282,16 @@ class Run:
                 await fault()
 
     async def _kill_replica(self) -> None:
-        replica = self.chance.choice(self.replicas)
-        replica.kill()
-        await asyncio.sleep(self.chance.uniform(1, 10))
-        replica.start()
+        await kill(self.chance.choice(self.replicas), self.chance.uniform(1, 10))
 
     async def _pause_replica(self) -> None:
-        replica = self.chance.choice(self.replicas)
-        replica.send(signal.SIGSTOP)
-        try:
-            await asyncio.sleep(self.chance.uniform(8, 14))
-        finally:
-            replica.send(signal.SIGCONT)
+        await pause(self.chance.choice(self.replicas), self.chance.uniform(8, 14))
 
     async def _kafka(self) -> None:
-        try:
-            await asyncio.to_thread(self.kafka.stop)
-            await asyncio.sleep(self.chance.uniform(1, 6))
-        finally:
-            await asyncio.to_thread(self.kafka.start)
+        await away(self.kafka.stop, self.kafka.start, self.chance.uniform(1, 6))
 
     async def _mastodon(self) -> None:
-        try:
-            await asyncio.to_thread(self.mastodon.kill)
-            await asyncio.sleep(self.chance.uniform(1, 8))
-        finally:
-            await asyncio.to_thread(self.mastodon.start)
+        await away(self.mastodon.kill, self.mastodon.start, self.chance.uniform(1, 8))
 
     # -- accounts
 
@@ -332,7 +323,7 @@ class Run:
         give_up = time.monotonic() + 150
         while wanted - bus.items and time.monotonic() < give_up:
             await asyncio.to_thread(bus.read, 1.0)
-        for _ in range(5):
+        for _ in range(self.listens_on):
             await asyncio.to_thread(bus.read, 1.0)
         bus.close()
         figures = self._figures(bus, wanted, posted)
@@ -374,6 +365,31 @@ class Run:
             },
             "mastodon_heard_after_seconds": _spread(bus.delays),
         }
+
+
+async def kill(replica: Replica, seconds: float) -> None:
+    """With -9, and started again after a while."""
+    replica.kill()
+    await asyncio.sleep(seconds)
+    replica.start()
+
+
+async def pause(replica: Replica, seconds: float) -> None:
+    """As a machine does that hangs: it goes on where it was, and believes what it believed."""
+    replica.send(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        replica.send(signal.SIGCONT)
+
+
+async def away(stop: Callable[[], None], start: Callable[[], object], seconds: float) -> None:
+    """What others need is gone for a while."""
+    try:
+        await asyncio.to_thread(stop)
+        await asyncio.sleep(seconds)
+    finally:
+        await asyncio.to_thread(start)
 
 
 def _name(fault: Callable[[], Awaitable[None]]) -> str:

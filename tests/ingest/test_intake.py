@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from urllib.parse import quote
 
 import httpx
@@ -39,15 +40,19 @@ class World:
     """The intake with everything around it in memory."""
 
     def __init__(
-        self, producer: MemoryProducer | None = None, store: MemoryEventStore | None = None
+        self,
+        producer: MemoryProducer | None = None,
+        store: MemoryEventStore | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.producer = producer or MemoryProducer()
         self.store = store or MemoryEventStore()
         self.clock = ManualClock(NOW)
         self.registry = CollectorRegistry()
-        self.metrics = Metrics(self.registry)
         self.sources = sources()
-        self.metrics.initialise(self.sources)
+        self.metrics = metrics or Metrics(self.registry)
+        if metrics is None:
+            self.metrics.initialise(self.sources)
         self.collector = Collector(self.producer, self.store, self.metrics, self.clock)
         router = Router()
         intake = Intake(
@@ -452,6 +457,33 @@ async def test_whoever_comes_while_two_groups_are_in_hand_is_answered() -> None:
     assert len(world.store.originals) == 60
 
 
+class CountingProducer(TiredProducer):
+    """Notes how many records come together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together: list[int] = []
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        self.together.append(len(records))
+        await super().publish(records)
+
+
+async def test_the_large_pages_of_several_accounts_are_not_one_group() -> None:
+    producer = CountingProducer()
+    world, said = World(producer), platform("x").one("mention")
+
+    async def come(page: int, size: int) -> int:
+        ids = (f"x:{page}:{number}:created" for number in range(size))
+        events = [said.model_copy(update={"event_id": one}) for one in ids]
+        return (await world.collector.take(events, Original("x", b"{}", NOW))).accepted
+
+    sizes = [1, 700, 700, 1, 1_500, 1]
+    taken = await asyncio.gather(*(come(page, size) for page, size in enumerate(sizes)))
+    assert taken == sizes
+    assert producer.together == [701, 701, 1_500, 1]
+
+
 async def _until(right: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not right():
@@ -509,10 +541,16 @@ _REQUESTS = st.builds(
 )  # fmt: skip
 
 
+@cache
+def _metrics() -> Metrics:
+    """Some thousand counters: made once for all examples."""
+    return Metrics(CollectorRegistry())
+
+
 @given(request=_REQUESTS, sign=st.booleans())
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_no_request_is_answered_with_a_500(request: Request, sign: bool) -> None:
-    world = World()
+    world = World(metrics=_metrics())
     headers = list(request.headers)
     if sign and request.path in world.sources and request.body.isascii():
         headers += list(platform(request.path).sign(request.body).items())

@@ -32,6 +32,7 @@ from tests.ingest.brand import NOW, payload, sources
 SOURCE = sources()["mastodon"]
 assert isinstance(SOURCE, MastodonReplay)
 AIR = SOURCE.accounts["109"]
+SECOND = SOURCE.accounts["110@second.example"]
 NOTIFICATIONS_FEED = Feed("mastodon", "109", "notifications")
 
 
@@ -108,22 +109,26 @@ class World:
         self.producer, self.store = MemoryProducer(), MemoryEventStore()
         self.clock = ManualClock(NOW)
         self.metrics = Metrics(CollectorRegistry())
-        collector = Collector(self.producer, self.store, self.metrics, self.clock)
+        self._collector = Collector(self.producer, self.store, self.metrics, self.clock)
         self.leases = MemoryLeases(self.clock)
-        self.listener = Listener(
-            self.platform, collector, self.store, self.producer, self.metrics, self.clock,
+        self.listener = self.listens_to(self.platform)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def listens_to(self, platform: ScriptedSource) -> Listener:
+        return Listener(
+            platform, self._collector, self.store, self.producer, self.metrics, self.clock,
             leases=self.leases, backoff=Backoff(initial=1.0, cap=10.0),
         )  # fmt: skip
-        self._task: asyncio.Task[None] | None = None
 
-    async def starts(self) -> None:
-        self._task = asyncio.create_task(self.listener.run())
+    async def starts(self, *others: Listener) -> None:
+        for listener in (self.listener, *others):
+            self._tasks.append(asyncio.create_task(listener.run()))
         await self.settles()
 
     async def stops(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def settles(self) -> None:
         for _ in range(200):
@@ -149,6 +154,12 @@ class World:
     def told(self) -> list[str]:
         notices = self.producer.on(NOTICES.name)
         return [Notice.model_validate_json(one.value or b"").kind.value for one in notices]
+
+
+class SecondAccount(ScriptedSource):
+    """The same platform's other account."""
+
+    account = SECOND
 
 
 @pytest.fixture
@@ -370,3 +381,14 @@ async def test_without_the_database_the_listener_goes_on(world: World) -> None:
     world.platform.happens(mention(63))
     await world.settles()
     assert world.heard == [("63", Origin.live, True)]
+
+
+async def test_an_account_that_does_not_answer_keeps_no_other_waiting(world: World) -> None:
+    world.platform.pages_wait = asyncio.Event()
+    second = SecondAccount()
+    second.happens(mention(1), streamed=False)
+    await world.starts(world.listens_to(second))
+    second.happens(mention(2))
+    await world.passes(3600.0)
+    assert world.platform.asked == ["statuses"], "the first still waits for its first page"
+    assert [number for number, _, _ in world.heard] == ["1", "2"]

@@ -53,6 +53,22 @@ class Badge:
         return self.ends
 
 
+class Silent(Badge):
+    """A platform that takes the question and never answers."""
+
+    async def token_expires(self) -> datetime | None:
+        await asyncio.Event().wait()
+        return None
+
+
+async def test_a_platform_that_does_not_answer_keeps_no_other_account_waiting() -> None:
+    world = World()
+    silent, other = Silent("1784", None), Badge("1010", NOW + DAY)
+    async with world.watching(silent, other):
+        assert other.looks == 1
+        assert len(world.producer.on(NOTICES.name)) == 1
+
+
 class World:
     """What replicas share."""
 

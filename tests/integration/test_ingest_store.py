@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from services.ingest.store.event_store import (
@@ -14,6 +15,7 @@ from services.ingest.store.event_store import (
     MemoryEventStore,
     Original,
     PostgresEventStore,
+    intake_pool,
 )
 from services.ingest.store.leases import Account, PostgresLeases
 from services.runtime.errors import Permanent, Transient
@@ -101,6 +103,23 @@ async def test_an_absent_database_is_transient_and_said_in_time() -> None:
     store = PostgresEventStore(pool, patience=0.2)
     with pytest.raises(Transient):
         await store.known(["a"])
+    await pool.close()
+
+
+async def test_connections_that_died_unnoticed_cost_no_call(postgres: FreshDatabase) -> None:
+    database = postgres()
+    pool = intake_pool(database)
+    await pool.open()
+    store = PostgresEventStore(pool, patience=5.0)
+    await store.migrate()
+    await asyncio.gather(*(store.record([(original(), [f"event-{n}"])]) for n in range(8)))
+    with psycopg.connect(database, autocommit=True) as another:
+        another.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where application_name = 'presence-ingest-intake' and datname = current_database()"
+        )
+    assert await store.known(["event-1", "none"]) == {"event-1"}
+    assert await store.record([(original(), ["event-9"])]) == {"event-9"}
     await pool.close()
 
 

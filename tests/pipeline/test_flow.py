@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -124,13 +125,16 @@ def test_any_order_and_any_repetition_end_in_the_same_state_with_one_card_each(
 ) -> None:
     luck = random.Random(20261122)
     asked = just_now() - timedelta(seconds=120)
-    casts = []
+    casts, tangles = [], []
     for _ in range(50):
         people, payloads = _matter(asked)
         thrice = payloads * 3
         luck.shuffle(thrice)
-        whole.send(*thrice)
+        tangles.append(thrice)
         casts.append(people)
+    # Each matter in its own order; several matters at once, as platforms send.
+    with ThreadPoolExecutor(10) as at_once:
+        list(at_once.map(lambda tangle: whole.send(*tangle), tangles))
     whole.settle(120)
 
     def outcome(person: str) -> list[tuple[object, ...]]:

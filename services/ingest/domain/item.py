@@ -97,14 +97,16 @@ def _event_id(item: Item, item_id: str) -> str:
 
 
 def _author(author: Author, account: OwnAccount) -> Author:
-    return author.model_copy(
-        update={
-            "handle": clean(author.handle, NAME_LIMIT) or None,
-            "name": clean(author.name, NAME_LIMIT) or None,
-            "known": author.known or author.id in account.listed_authors,
-            "avatar": author.avatar if author.avatar and is_web_link(author.avatar) else None,
-        }
-    )
+    cleaned = {
+        "handle": clean(author.handle, NAME_LIMIT) or None,
+        "name": clean(author.name, NAME_LIMIT) or None,
+        "known": author.known or author.id in account.listed_authors,
+        "avatar": author.avatar if author.avatar and is_web_link(author.avatar) else None,
+    }
+    # Nearly always nothing changes, and a copy costs as much as the rest of this together.
+    if all(getattr(author, name) == value for name, value in cleaned.items()):
+        return author
+    return author.model_copy(update=cleaned)
 
 
 def _automated(item: Item, account: OwnAccount, outbound: bool) -> bool:

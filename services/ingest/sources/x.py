@@ -8,7 +8,6 @@ again when it recovers lost activity), and sends own posts in the same stream.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -256,7 +255,7 @@ class XSource:
 
 
 def _signature(secret: bytes, message: bytes) -> bytes:
-    return b"sha256=" + base64.b64encode(hmac.new(secret, message, hashlib.sha256).digest())
+    return b"sha256=" + base64.b64encode(hmac.digest(secret, message, "sha256"))
 
 
 def _activities(payload: dict[str, Any], account: OwnAccount, receipt: Receipt) -> Iterator[Parsed]:
