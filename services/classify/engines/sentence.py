@@ -30,7 +30,7 @@ _TABLES = 17
 _WIDTH = 256
 _ORDERS = ((2, 0), (3, 1), (5, 2))
 """Pieces that a convolution looks at, and how many of them are to the left."""
-_AT_A_TIME = 2_048
+_AT_A_TIME = 1_024
 """Pieces in one pass: enough to share what is computed once, few enough to stay in the cache."""
 _BEGIN, _END, _UNKNOWN = 1, 2, 0
 

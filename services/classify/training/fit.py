@@ -109,7 +109,7 @@ def prepare(rows: Sequence[Row], reader: Reader, encoder: Encoder, recipe: Recip
         taken[pair] += 1
         label = [str(label) for label in LABELS].index(str(row.label))
         for _ in range(recipe.variants):
-            reading = reader.read(varied(row.text, dice), title=row.title)
+            reading = reader.read(varied(row.text, LABELS[label], dice), title=row.title)
             chosen.append((reading, label, row.source))
     vectors = encoder.encode([reading.text.plain for reading, _, _ in chosen]).vectors
     return [
