@@ -10,7 +10,8 @@ from typing import Final
 from services.classify.classifier import NOTHING_LEARNED, Classifier
 from services.classify.domain.impersonation import Identity
 from services.classify.domain.lessons import Lessons
-from services.classify.engines.linear import LinearEngine, UnusableModel
+from services.classify.engines.cascade import Asked, CascadeEngine, nobody
+from services.classify.engines.model_file import UnusableModel
 from services.classify.engines.port import TextEngine
 from services.classify.engines.rules import RulesEngine
 from services.classify.languages import LanguageDetector
@@ -21,24 +22,33 @@ from services.classify.word_lists import built_in
 from services.contracts.configuration import Configuration
 from services.runtime.errors import WrongConfiguration
 
-BUILT_IN: Final = "presence-1"
-ENGINES: Final = ("linear", "rules")
+BUILT_IN: Final = "presence-2"
+ENGINES: Final = ("cascade", "embedding", "linear", "rules")
+"""`cascade` is what is served; `embedding` asks the sentence head of every text, `linear` of none."""
 
 
-def load_engine(model: str | None) -> LinearEngine:
+def load_engine(
+    model: str | None, *, name: str = "cascade", asked: Asked = nobody
+) -> CascadeEngine:
     """The model in a directory, or the built-in one. Raises WrongConfiguration with one clear line."""
+
+    def load(directory: Path) -> CascadeEngine:
+        return CascadeEngine.load(
+            directory, sentence=name != "linear", always=name == "embedding", asked=asked
+        )
+
     try:
         if model is not None:
-            return LinearEngine.load(Path(model))
+            return load(Path(model))
         with as_file(files("services.classify.engines") / "models" / BUILT_IN) as directory:
-            return LinearEngine.load(directory)
+            return load(directory)
     except UnusableModel as error:
         raise WrongConfiguration(f"classify.model: {error}") from error
 
 
 def engine_named(name: str, model: str | None) -> TextEngine:
     """One of `ENGINES`."""
-    return RulesEngine() if name == "rules" else load_engine(model)
+    return RulesEngine() if name == "rules" else load_engine(model, name=name)
 
 
 def create_reader() -> Reader:

@@ -15,20 +15,26 @@ from rich.table import Table
 
 from services.classify.classifier import Classifier
 from services.classify.engines.rules import RulesEngine
+from services.classify.engines.sentence import MissingEncoder, SentenceEncoder, fingerprint
+from services.classify.http import read_item
 from services.classify.model import ENGINES, create_reader, engine_named
 from services.classify.sign_lists import shipped_signs
 from services.classify.training.corpus import Row, UnusableData, load
 from services.classify.training.evaluate import Judged, judge_rows, report
 from services.classify.training.fit import MissingExtra, Recipe
 from services.classify.training.train import train as run_training
+from services.classify.training.written import ours as written_by_us
 from services.contracts.configuration import Costs
 
 _FILES = click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path, dir_okay=False)
 )
 _MODEL = click.option("--model", metavar="DIRECTORY", help="A model directory; none: the built-in.")
-_ENGINE = click.option("--engine", type=click.Choice(ENGINES), default="linear", show_default=True)
+_ENGINE = click.option("--engine", type=click.Choice(ENGINES), default="cascade", show_default=True)
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+PER_TEMPLATE = 6
+"""So many texts are made of each template that we wrote."""
 
 
 def _load(files: Sequence[Path]) -> list[Row]:
@@ -44,6 +50,7 @@ def _load(files: Sequence[Path]) -> list[Row]:
 @click.option("--name", default="own", show_default=True, help="The model's name.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--at-most", default=1_200, show_default=True, help="Rows of one source and label.")
+@click.option("--ours/--no-ours", default=True, help="Learn also from the text that we wrote.")
 @click.option("--licence", "licences", multiple=True, metavar="SOURCE=TERMS", help="For the card.")
 @_JSON
 def train(
@@ -52,6 +59,7 @@ def train(
     name: str,
     seed: int,
     at_most: int,
+    ours: bool,
     licences: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -61,6 +69,8 @@ def train(
     also judged by a model that never saw it; those figures stand in the card.
     """
     rows = _load(files)
+    if ours:
+        rows += written_by_us(PER_TEMPLATE, seed)
     terms = dict(one.split("=", 1) for one in licences if "=" in one)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -69,14 +79,16 @@ def train(
             card = run_training(
                 rows,
                 create_reader(),
+                SentenceEncoder.load(),
                 to=out,
                 name=name,
+                encoder_sha256=fingerprint(),
                 recipe=Recipe(seed=seed, at_most=at_most),
                 licences=terms,
                 on=datetime.now(UTC).date(),
                 tell=lambda says: progress.update(task, description=says),
             )
-        except (UnusableData, MissingExtra) as error:
+        except (UnusableData, MissingExtra, MissingEncoder) as error:
             raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(orjson.dumps(card))
@@ -164,3 +176,22 @@ def _show(found: Mapping[str, Any]) -> None:
             rules = f"{one['rules_accuracy']:.3f}"
             table.add_row(key, str(one["rows"]), f"{one['accuracy']:.3f}", rules, recalls)
         console.print(table)
+
+
+def judge_text(text: str) -> None:
+    """`presence classify --text`: one text as a mention of the brand, with the reasons."""
+    classifier = Classifier(create_reader(), engine_named("cascade", None), Costs())
+    _explain(classifier.judge([read_item(orjson.dumps({"text": text}))])[0])
+
+
+def _explain(verdict: Verdict) -> None:
+    scores = ", ".join(f"{label} {score:.2f}" for label, score in verdict.scores.items())
+    click.echo(f"{verdict.label} ({scores})")
+    flags = ", ".join(sorted(verdict.sensitive)) or "none"
+    click.echo(
+        f"needs an answer {verdict.needs_answer:.2f}, urgency {verdict.urgency}, "
+        f"language {verdict.language}, sensitive: {flags}"
+    )
+    for reason in verdict.reasons:
+        click.echo(f"  {reason.layer}: {reason.says}")
+    click.echo(f"{verdict.engine} {verdict.model}")

@@ -11,6 +11,7 @@ from confluent_kafka import Message
 from services.classify.classifier import Classifier
 from services.classify.domain.reading import Reading
 from services.classify.engines.port import TextEngine
+from services.classify.engines.sentence import SentenceEncoder
 from services.classify.engines.stub import StubEngine
 from services.classify.model import create_reader, load_engine
 from services.classify.reader import Reader
@@ -33,6 +34,12 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 def reader() -> Reader:
     """One for all tests: building it loads a language model."""
     return create_reader()
+
+
+@cache
+def encoder() -> SentenceEncoder:
+    """One for all tests: building it reads 30 MB."""
+    return SentenceEncoder.load()
 
 
 @cache

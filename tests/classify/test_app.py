@@ -47,7 +47,7 @@ async def test_it_is_live_at_once_and_says_what_it_waits_for(service: ClassifySe
 async def test_metrics_are_there_before_the_first_verdict(service: ClassifyService) -> None:
     status, body = await get(service, "/metrics")
     assert status == 200
-    assert b'presence_verdicts_total{engine="linear",label="spam",language="de"} 0.0' in body
+    assert b'presence_verdicts_total{engine="cascade",label="spam",language="de"} 0.0' in body
     assert b"presence_dead_letters_total" in body
 
 

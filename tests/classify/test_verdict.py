@@ -149,7 +149,7 @@ def test_every_verdict_says_why_and_its_scores_add_up() -> None:
         verdict = verdict_on(text)
         assert verdict.reasons
         assert sum(verdict.scores.values()) == pytest.approx(1.0, abs=0.001)
-        assert verdict.model.startswith("presence-1@")
+        assert verdict.model.startswith("presence-2@")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ _LINKS = re.compile(
 )
 _EMAILS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 _HANDLES = re.compile(r"(?<!\w)@\w[\w.-]{0,80}(?:@[\w-]+(?:\.[\w-]+)+)?")
+_REPOST = re.compile(r"^\s*RT\s+(?:" + HANDLE + r":?)?")
+_STAND_INS = str.maketrans(dict.fromkeys((LINK, HANDLE), " "))
 # Python's \w leaves out the vowel signs of Indic and Thai scripts, which are part of their words.
 _WORDS = re.compile(r"[\w\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e]+")
 # Arabic is here too: its articles, conjunctions and prepositions are written onto the word.
@@ -72,6 +74,8 @@ class Text:
     """Links in the text, as written."""
     handles: tuple[str, ...]
     """Handles in the text, casefolded, with their @."""
+    plain: str
+    """As written, with its capitals and digits, without repost mark, links and handles."""
 
 
 def visible(text: str) -> str:
@@ -127,9 +131,10 @@ def read(text: str, title: str | None = None) -> Text:
     masked = _EMAILS.sub(" ", raw) if "@" in raw else raw
     masked = _LINKS.sub(link, masked) if "." in masked else masked
     masked = _HANDLES.sub(handle, masked) if "@" in masked else masked
+    plain = " ".join(_REPOST.sub("", masked, count=1).translate(_STAND_INS).split())
     masked = _digits_alike(masked.casefold())
     folded = fold(masked)
-    return Text(raw, masked, folded, words_of(folded), tuple(links), tuple(handles))
+    return Text(raw, masked, folded, words_of(folded), tuple(links), tuple(handles), plain)
 
 
 _DIGITS = str.maketrans("123456789", "000000000")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,8 @@ from services.contracts.events import Kind, Label, Sensitive
 NOT_SPAM: Literal["not-spam"] = "not-spam"
 MEASURE_ONLY = "_eval_only"
 """A source of this ending may be measured and never trained: its licence says so."""
+OWN_MEASURED = "own"
+"""The set that we wrote to measure by; what we wrote to train has other names."""
 
 
 class UnusableData(Exception):
@@ -58,7 +60,8 @@ class Row(BaseModel):
     @property
     def trainable(self) -> bool:
         """Whether a model may learn from it."""
-        return isinstance(self.label, Label) and not self.source.endswith(MEASURE_ONLY)
+        measured = self.source.endswith(MEASURE_ONLY) or self.source == OWN_MEASURED
+        return isinstance(self.label, Label) and not measured
 
 
 def load(files: Iterable[Path]) -> list[Row]:
@@ -69,12 +72,18 @@ def load(files: Iterable[Path]) -> list[Row]:
     return rows
 
 
-def _load(file: Path) -> Iterator[Row]:
+def _load(file: Path) -> list[Row]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        content = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UnusableData(f"{file} cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
+    return load_text(content, str(file))
+
+
+def load_text(content: str, name: str) -> list[Row]:
+    """Rows of one file's content; those without a source are named after the file. Raises UnusableData."""
+    rows = []
+    for number, line in enumerate(content.splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -82,12 +91,10 @@ def _load(file: Path) -> Iterator[Row]:
         except ValidationError as error:
             what = error.errors()[0]
             where = ".".join(map(str, what["loc"])) or "line"
-            raise UnusableData(f"{file}:{number}: {where}: {what['msg']}") from error
-        yield (
-            row
-            if "source" in row.model_fields_set
-            else row.model_copy(update={"source": file.stem})
-        )
+            raise UnusableData(f"{name}:{number}: {where}: {what['msg']}") from error
+        named = "source" in row.model_fields_set
+        rows.append(row if named else row.model_copy(update={"source": Path(name).stem}))
+    return rows
 
 
 def pairs(rows: Sequence[Row]) -> Counter[tuple[str, str]]:

@@ -65,24 +65,53 @@ def each_source_alike(sources: Sequence[str], truth: Sequence[str]) -> NDArray[n
     return np.array([1.0 / sizes[pair] for pair in zip(sources, truth, strict=True)])
 
 
+class Bin(BaseModel):
+    """One bar of a reliability diagram."""
+
+    said: float
+    """The mean of the highest score."""
+    true: float
+    """The share that is right."""
+    share: float
+    """Of all weight."""
+
+
+def reliability(
+    scores: Scores, truth: Sequence[str], weights: NDArray[np.float64] | None = None
+) -> list[dict[str, float]]:
+    """Ten bins of the highest score: what it says beside how often it is right; empty ones left out."""
+    return [one.model_dump() for one in _bins(scores, truth, weights)]
+
+
+def _bins(scores: Scores, truth: Sequence[str], weights: NDArray[np.float64] | None) -> list[Bin]:
+    weigh = np.ones(len(truth)) if weights is None else weights
+    right = np.array([LABELS[i] for i in scores.argmax(axis=1)]) == np.array(list(truth))
+    confidence = scores.max(axis=1)
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    found = []
+    for one in range(_BINS):
+        inside = bins == one
+        if inside.any():
+            w = weigh[inside]
+            found.append(
+                Bin(
+                    said=round(float(np.average(confidence[inside], weights=w)), 4),
+                    true=round(float(np.average(right[inside], weights=w)), 4),
+                    share=round(float(w.sum() / weigh.sum()), 4),
+                )
+            )
+    return found
+
+
 def calibration_error(
     scores: Scores, truth: Sequence[str], weights: NDArray[np.float64] | None = None
 ) -> float:
     """ECE over ten bins of the highest score: how far confidence is from being right."""
     if not len(truth):
         return 0.0
-    weigh = np.ones(len(truth)) if weights is None else weights
-    right = np.array([LABELS[i] for i in scores.argmax(axis=1)]) == np.array(list(truth))
-    confidence = scores.max(axis=1)
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    error = 0.0
-    for one in range(_BINS):
-        inside = bins == one
-        if inside.any():
-            w = weigh[inside]
-            gap = np.average(confidence[inside], weights=w) - np.average(right[inside], weights=w)
-            error += float(w.sum() / weigh.sum()) * abs(float(gap))
-    return round(error, 4)
+    return round(
+        sum(one.share * abs(one.said - one.true) for one in _bins(scores, truth, weights)), 4
+    )
 
 
 def temperature(scores: Scores, truth: Sequence[str], weights: NDArray[np.float64]) -> float:
