@@ -149,7 +149,7 @@ class Lexicon:
             return
         first, *rest = _elements(hit.words)
         if isinstance(first, _Gap):
-            raise ValueError(f"{of.language}: {hit.words!r} begins with a gap")
+            raise ValueError(f"{of.language}: {hit.words!r} begins with a gap")  # noqa: TRY004 - a fault of the data
         for word, runs in first.exact.items():
             self._exact.setdefault(word, []).extend(_Pattern(hit, (*r, *rest)) for r in runs)
         for prefix, run in first.prefixes:
@@ -195,13 +195,13 @@ def _elements(pattern: str) -> _Rest:
 def _read_run(tokens: deque[str]) -> _Rest:
     found: list[_Gap | _Choice] = []
     while tokens and tokens[0] not in ("|", ")"):
-        token = tokens.popleft()
-        if token == "(":
+        one = tokens.popleft()
+        if one == "(":
             found.append(_read_choice(tokens))
-        elif token in _GAPS:
-            found.append(_Gap(_GAPS[token]))
+        elif one in _GAPS:
+            found.append(_Gap(_GAPS[one]))
         else:
-            found += [_one_word(word) for word in _words_of_token(token)]
+            found += [_one_word(word) for word in _words_of_token(one)]
     return tuple(found)
 
 
@@ -213,7 +213,7 @@ def _read_choice(tokens: deque[str]) -> _Choice:
     prefixes: list[tuple[str, _Rest]] = []
     for head, *rest in runs:
         if isinstance(head, _Gap):
-            raise ValueError("a choice begins with a gap")
+            raise ValueError("a choice begins with a gap")  # noqa: TRY004 - a fault of the data
         for word, nexts in head.exact.items():
             exact[word] += [(*after, *rest) for after in nexts]
         prefixes += [(prefix, (*after, *rest)) for prefix, after in head.prefixes]
