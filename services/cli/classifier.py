@@ -20,6 +20,7 @@ from services.classify.sign_lists import shipped_signs
 from services.classify.training.corpus import Row, UnusableData, load
 from services.classify.training.evaluate import Judged, judge_rows, report
 from services.classify.training.fit import MissingExtra, Recipe
+from services.classify.training.measures_need import of_responders
 from services.classify.training.train import train as run_training
 from services.contracts.configuration import Costs
 
@@ -116,7 +117,7 @@ def evaluate(
         rows, Classifier(reader, engine_named(engine, model), Costs(), signs=shipped_signs())
     )
     rules = _judge(rows, Classifier(reader, RulesEngine(), Costs(), text_only=True))
-    found = report(judged, rules, needs_answer)
+    found = report(judged, rules, needs_answer) | of_responders(judged, needs_answer)
     if predictions is not None:
         lines = (orjson.dumps(one.as_json()) for one in judged)
         predictions.write_bytes(b"\n".join(lines) + b"\n")
@@ -124,6 +125,7 @@ def evaluate(
         click.echo(orjson.dumps(found))
         return
     _show(found)
+    _show_need(found)
 
 
 def _judge(rows: Sequence[Row], classifier: Classifier) -> list[Judged]:
@@ -163,4 +165,24 @@ def _show(found: Mapping[str, Any]) -> None:
             )
             rules = f"{one['rules_accuracy']:.3f}"
             table.add_row(key, str(one["rows"]), f"{one['accuracy']:.3f}", rules, recalls)
+        console.print(table)
+
+
+def _show_need(found: Mapping[str, Any]) -> None:
+    console = Console()
+    if found["need"]:
+        table = Table(title="who waits")
+        for column in ("language", "rows", "ROC-AUC", "precision", "recall", "F1"):
+            table.add_column(column, justify="left" if column == "language" else "right")
+        for language, one in found["need"].items():
+            figures = (f"{one[key]:.3f}" for key in ("auc", "precision", "recall", "f1"))
+            table.add_row(language, str(one["rows"]), *figures)
+        console.print(table)
+    if any(of["all"]["asked"] for of in found["flags"].values()):
+        table = Table(title="sensitive flags")
+        for column in ("flag", "rows", "found", "raised elsewhere"):
+            table.add_column(column, justify="left" if column == "flag" else "right")
+        for flag, of in found["flags"].items():
+            figures = (str(of["all"][key]) for key in ("asked", "found", "raised"))
+            table.add_row(flag, *figures)
         console.print(table)

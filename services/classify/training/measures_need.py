@@ -1,14 +1,15 @@
-"""How well who waits is told from who does not: ROC-AUC, and F1 at the threshold, per language."""
+"""What responders feel: who waits, how soon a person is needed, and what is sensitive, per language."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pydantic import BaseModel
 
 from services.classify.training.evaluate import Judged
-from services.contracts.events import Sensitive
+from services.contracts.events import Sensitive, Urgency
 
 _ENOUGH = 10
 """Rows of a language, and of either kind in it, from which its figures say something."""
@@ -32,6 +33,33 @@ class FlagFigures(BaseModel):
     found: int
     raised: int
     """Rows without the flag that got it."""
+
+
+def of_responders(judged: Sequence[Judged], threshold: float) -> dict[str, Any]:
+    """All figures of this module, as JSON: `need`, `urgent`, `flags`."""
+    need = of_need(judged, threshold)
+    return {
+        "need": need and {language: one.model_dump() for language, one in need.items()},
+        "urgent": of_urgency(judged),
+        "flags": {
+            flag: {language: one.model_dump() for language, one in of.items()}
+            for flag, of in of_flags(judged).items()
+        },
+    }
+
+
+def of_urgency(judged: Sequence[Judged]) -> dict[str, float] | None:
+    """Of rows that say their urgency: how many of the high ones are, and how many low ones are high."""
+    said = [one for one in judged if one.row.urgency is not None]
+    if not said:
+        return None
+    high = [one.verdict.urgency is Urgency.high for one in said if one.row.urgency is Urgency.high]
+    low = [one.verdict.urgency is Urgency.high for one in said if one.row.urgency is Urgency.low]
+    return {
+        "rows": len(said),
+        "high_recall": round(sum(high) / len(high), 4) if high else 0.0,
+        "low_called_high": round(sum(low) / len(low), 4) if low else 0.0,
+    }
 
 
 def of_need(judged: Sequence[Judged], threshold: float) -> dict[str, NeedFigures] | None:
