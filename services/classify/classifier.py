@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from services.classify import need_weights
 from services.classify.domain.impersonation import Identity
 from services.classify.domain.lessons import Lessons
 from services.classify.domain.signs import SpamSigns
@@ -47,6 +48,7 @@ class Classifier:
             model=engine.model,
             signs=signs,
             text_only=text_only,
+            need=need_weights.built_in(),
         )
 
     @property

@@ -38,18 +38,15 @@ class _Flags(BaseModel):
 
 def _cues(content: object) -> WordList:
     file = _Cues.model_validate(content)
-    return WordList(file.language, file.spaced, dict[Meaning, Sequence[str]](file.cues))
+    found: dict[Meaning, Sequence[str]] = {cue: words for cue, words in file.cues.items()}  # noqa: C416 - widens the keys
+    return WordList(file.language, file.spaced, found)
 
 
 def _flags(content: object) -> WordList:
     file = _Flags.model_validate(content)
-    found, idioms = file.sensitive, file.idioms
-    return WordList(
-        file.language,
-        file.spaced,
-        dict[Meaning, Sequence[str]](found),
-        dict[Meaning, Sequence[str]](idioms),
-    )
+    found: dict[Meaning, Sequence[str]] = {flag: words for flag, words in file.sensitive.items()}  # noqa: C416 - widens the keys
+    idioms: dict[Meaning, Sequence[str]] = {flag: words for flag, words in file.idioms.items()}  # noqa: C416 - widens the keys
+    return WordList(file.language, file.spaced, found, idioms)
 
 
 def _files(folder: Traversable) -> Iterator[object]:

@@ -16,12 +16,12 @@ from rich.table import Table
 from services.classify.classifier import Classifier
 from services.classify.engines.rules import RulesEngine
 from services.classify.engines.sentence import MissingEncoder, SentenceEncoder, fingerprint
-from services.classify.http import read_item
 from services.classify.model import ENGINES, create_reader, engine_named
 from services.classify.sign_lists import shipped_signs
 from services.classify.training.corpus import Row, UnusableData, load
 from services.classify.training.evaluate import Judged, judge_rows, report
 from services.classify.training.fit import MissingExtra, Recipe
+from services.classify.training.measures_need import of_responders
 from services.classify.training.train import train as run_training
 from services.classify.training.written import ours as written_by_us
 from services.contracts.configuration import Costs
@@ -128,7 +128,7 @@ def evaluate(
         rows, Classifier(reader, engine_named(engine, model), Costs(), signs=shipped_signs())
     )
     rules = _judge(rows, Classifier(reader, RulesEngine(), Costs(), text_only=True))
-    found = report(judged, rules, needs_answer)
+    found = report(judged, rules, needs_answer) | of_responders(judged, needs_answer)
     if predictions is not None:
         lines = (orjson.dumps(one.as_json()) for one in judged)
         predictions.write_bytes(b"\n".join(lines) + b"\n")
@@ -136,6 +136,7 @@ def evaluate(
         click.echo(orjson.dumps(found))
         return
     _show(found)
+    _show_need(found)
 
 
 def _judge(rows: Sequence[Row], classifier: Classifier) -> list[Judged]:
@@ -178,20 +179,21 @@ def _show(found: Mapping[str, Any]) -> None:
         console.print(table)
 
 
-def judge_text(text: str) -> None:
-    """`presence classify --text`: one text as a mention of the brand, with the reasons."""
-    classifier = Classifier(create_reader(), engine_named("cascade", None), Costs())
-    _explain(classifier.judge([read_item(orjson.dumps({"text": text}))])[0])
-
-
-def _explain(verdict: Verdict) -> None:
-    scores = ", ".join(f"{label} {score:.2f}" for label, score in verdict.scores.items())
-    click.echo(f"{verdict.label} ({scores})")
-    flags = ", ".join(sorted(verdict.sensitive)) or "none"
-    click.echo(
-        f"needs an answer {verdict.needs_answer:.2f}, urgency {verdict.urgency}, "
-        f"language {verdict.language}, sensitive: {flags}"
-    )
-    for reason in verdict.reasons:
-        click.echo(f"  {reason.layer}: {reason.says}")
-    click.echo(f"{verdict.engine} {verdict.model}")
+def _show_need(found: Mapping[str, Any]) -> None:
+    console = Console()
+    if found["need"]:
+        table = Table(title="who waits")
+        for column in ("language", "rows", "ROC-AUC", "precision", "recall", "F1"):
+            table.add_column(column, justify="left" if column == "language" else "right")
+        for language, one in found["need"].items():
+            figures = (f"{one[key]:.3f}" for key in ("auc", "precision", "recall", "f1"))
+            table.add_row(language, str(one["rows"]), *figures)
+        console.print(table)
+    if any(of["all"]["asked"] for of in found["flags"].values()):
+        table = Table(title="sensitive flags")
+        for column in ("flag", "rows", "found", "raised elsewhere"):
+            table.add_column(column, justify="left" if column == "flag" else "right")
+        for flag, of in found["flags"].items():
+            figures = (str(of["all"][key]) for key in ("asked", "found", "raised"))
+            table.add_row(flag, *figures)
+        console.print(table)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from services.classify.domain.impersonation import Identity, edits, resembles
 from services.contracts.events import Author, Urgency
@@ -85,3 +88,36 @@ def test_edits_count_a_swap_as_one_and_give_up_beyond_the_limit() -> None:
     assert edits("abc", "abc", 0) == 0
     assert edits("abcd", "wxyz", 2) is None
     assert edits("a", "abcd", 2) is None
+
+
+BRANDS = (
+    Identity("x", "1", "NorvaAir", "Norva Air"),
+    Identity("x", "2", "Brio", "Brio Bank"),
+    Identity("x", "3", "Air", "Air"),
+    Identity("mastodon", "4", "norvaair@social.example", "Norva Air"),
+)
+
+
+@cache
+def cases() -> dict[str, list[tuple[str | None, str | None]]]:
+    file = Path(__file__).parent / "data" / "impersonation.yaml"
+    read = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return {kind: [(handle, name) for handle, name in pairs] for kind, pairs in read.items()}
+
+
+def called(kind: str) -> list[tuple[str | None, str | None]]:
+    """Those of this kind that are called impostors."""
+    return [pair for pair in cases()[kind] if resembles("x", "666", *pair, BRANDS)]
+
+
+def test_nearly_every_labelled_impostor_is_recognised_and_nearly_nobody_else() -> None:
+    found, wrong = called("impostors"), called("others")
+    missed = [pair for pair in cases()["impostors"] if pair not in found]
+    assert len(found) >= 0.95 * len(cases()["impostors"]), missed
+    assert len(found) >= 0.95 * (len(found) + len(wrong)), wrong
+
+
+def test_another_account_of_the_brand_is_no_impostor_of_it() -> None:
+    assert resembles("x", "3", "Air", "Norva Air", BRANDS) is None
+    assert resembles("mastodon", "4", "norvaair@social.example", "Norva Air", BRANDS) is None
+    assert resembles("mastodon", "5", "norvaair@evil.example", None, BRANDS) is not None

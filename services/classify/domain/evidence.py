@@ -127,6 +127,6 @@ def _of_words(reading: Reading) -> Iterator[Evidence]:
         yield Evidence(Layer.structure, "headline", says, Shift(news=1.0))
 
 
-def shown(pattern: str | None) -> str:
-    """A pattern of a word list as a person would write it."""
-    return (pattern or "").replace("*", "").replace(" .. ", " … ").strip()
+def shown(found: str | None) -> str:
+    """Words of a text as a person would read them."""
+    return (found or "").strip()

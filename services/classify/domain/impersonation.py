@@ -7,10 +7,12 @@ seen in handles.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 _LOOK_ALIKE = str.maketrans(
@@ -20,16 +22,40 @@ _LOOK_ALIKE = str.maketrans(
         "н": "h", "о": "o", "р": "p", "с": "c", "т": "t", "у": "y", "х": "x", "ѕ": "s", "ԁ": "d", "ӏ": "l",
         "α": "a", "β": "b", "ε": "e", "η": "n", "ι": "l", "κ": "k", "ν": "v", "ο": "o", "ρ": "p", "τ": "t",
         "υ": "u", "χ": "x", "ω": "w", "ı": "l", "ł": "l", "ø": "o", "đ": "d", "ɑ": "a", "ɡ": "g", "ʀ": "r",
+        "ա": "w", "հ": "h", "օ": "o", "ո": "n", "ս": "u", "ց": "g", "ք": "p", "յ": "j", "զ": "q",
+        "ᴀ": "a", "ʙ": "b", "ᴄ": "c", "ᴅ": "d", "ᴇ": "e", "ꜰ": "f", "ɢ": "g", "ʜ": "h", "ɪ": "l", "ᴊ": "j",
+        "ᴋ": "k", "ʟ": "l", "ᴍ": "m", "ɴ": "n", "ᴏ": "o", "ᴘ": "p", "ꜱ": "s", "ᴛ": "t", "ᴜ": "u", "ᴠ": "v",
+        "ᴡ": "w", "ʏ": "y", "ᴢ": "z", "ß": "b", "þ": "p", "ð": "d", "ħ": "h", "ŧ": "t", "ƒ": "f", "ɩ": "l",
+        "г": "r", "п": "n", "ԛ": "g", "ԝ": "w", "ь": "b", "ү": "y", "һ": "h", "є": "e", "э": "e", "л": "n",
+        "δ": "d", "σ": "o", "θ": "o", "γ": "y", "μ": "u", "ℓ": "l", "@": "a", "€": "e", "£": "l",
         "i": "l", "q": "g",
     }
 )  # fmt: skip
-_PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"))
+_PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"), ("nn", "m"))
 _SERVICE_WORDS = (
-    "help", "helpdesk", "support", "care", "service", "customerservice", "customercare", "team", "official",
-    "real", "the", "info", "desk", "hq", "app", "online", "kundenservice", "hilfe", "ayuda", "soporte",
-    "atencion", "clientes", "suporte", "ajuda", "sac", "assistance", "aide", "assistenza", "refund",
+    "help", "helpdesk", "helpline", "support", "supports", "care", "cares", "service", "services", "customer",
+    "customers", "client", "clients", "customerservice", "customercare", "agent", "assist", "contact", "team",
+    "official", "officiel", "oficial", "offiziell", "ufficiale", "real", "the", "info", "desk",
+    "hq", "online",
+    "refund", "refunds", "claims", "complaints", "verify", "security", "secure", "wallet",
+    "giveaway", "promo",
+    "kundenservice", "kundendienst", "hilfe", "ayuda", "soporte", "atencion", "clientes",
+    "alcliente", "suporte",
+    "ajuda", "atendimento", "sac", "assistance", "aide", "serviceclient", "assistenza", "clienti", "supporto",
+    "destek", "musteri", "hizmetleri", "yardim", "cs", "layanan", "bantuan", "resmi", "pomoc", "obsluga",
+    "klienta", "support24", "app", "klantenservice", "поддержка", "помощь", "официальный", "客服", "官方",
+    "公式", "サポート", "고객센터", "공식", "دعم", "خدمة", "العملاء", "الرسمي", "सहायता", "sahayata",
+)  # fmt: skip
+_REGIONS = (
+    "uk", "us", "usa", "eu", "de", "fr", "es", "it", "br", "mx", "in", "jp", "tr", "id", "ru",
+    "ar", "pl", "nl",
+    "global", "int", "world", "24", "247", "24h", "24x7",
 )  # fmt: skip
 _SHORTEST = 4
+_ANY_EDIT_FROM = 7
+"""Shorter names have neighbours that are other words (`lumio`, `lucio`): there only a swap or a doubled
+letter counts."""
+_TWO_EDITS_FROM = 10
 
 
 class Identity(NamedTuple):
@@ -60,7 +86,15 @@ def skeleton(name: str) -> str:
     return looked
 
 
-_SERVICE_SKELETONS = frozenset(skeleton(word) for word in _SERVICE_WORDS)
+def _either(words: Iterable[str]) -> str:
+    shown = {skeleton(word) for word in words}
+    return "|".join(sorted(map(re.escape, shown - {""}), key=len, reverse=True))
+
+
+_SERVICE = re.compile(
+    f"(?:{_either(_REGIONS)})?(?:{_either(_SERVICE_WORDS)})+(?:{_either(_REGIONS)})?"
+)
+_BESIDE = re.compile(f"(?:{_either((*_SERVICE_WORDS, *_REGIONS))})*")
 
 
 def resembles(
@@ -84,22 +118,44 @@ def resembles(
 
 
 def _alike(theirs: str, ours: str, *, exactly: bool = False) -> bool:
-    one, other = skeleton(theirs.lstrip("@")), skeleton(ours.lstrip("@"))
-    if len(other) < _SHORTEST:
-        return len(other) > 1 and _with_service_word(one, other)
-    if one == other or _with_service_word(one, other):
-        return True
-    if exactly or len(other) < _SHORTEST + 1:
+    one, other = skeleton(theirs), skeleton(ours)
+    if len(other) <= 1:
         return False
-    return edits(one, other, at_most=1 if len(other) < 9 else 2) is not None
+    bare = skeleton(theirs.rstrip("0123456789_.- "))
+    if _with_service_word(one, other) or _with_service_word(bare, other):
+        return True
+    if len(other) < _SHORTEST:
+        return False
+    if one == other:
+        return True
+    if exactly:
+        return False
+    if len(other) < _ANY_EDIT_FROM:
+        return len(other) > _SHORTEST and _slipped(one, other)
+    return edits(one, other, at_most=1 if len(other) < _TWO_EDITS_FROM else 2) is not None
+
+
+def _slipped(one: str, other: str) -> bool:
+    """Two neighbours swapped, or a letter doubled or halved: what a glance does not see."""
+    if len(one) == len(other):
+        return sorted(one) == sorted(other) and edits(one, other, at_most=1) == 1
+    longer, shorter = (one, other) if len(one) > len(other) else (other, one)
+    return len(longer) - len(shorter) == 1 and any(
+        a == b and longer[:i] + longer[i + 1 :] == shorter
+        for i, (a, b) in enumerate(pairwise(longer))
+    )
 
 
 def _with_service_word(one: str, other: str) -> bool:
-    """`acmehelp` for `acme`: the brand with a word of service before or after it."""
-    if len(one) <= len(other):
-        return False
-    rest = one.removeprefix(other) if one.startswith(other) else one.removesuffix(other)
-    return rest != one and rest in _SERVICE_SKELETONS
+    """`acmehelp`, `the_acme_support_team_uk`: the brand with words of service before or after it."""
+    start = one.find(other)
+    while start >= 0:
+        before, after = one[:start], one[start + len(other) :]
+        serves = _SERVICE.fullmatch(before) or _SERVICE.fullmatch(after)
+        if serves and _BESIDE.fullmatch(before) and _BESIDE.fullmatch(after):
+            return True
+        start = one.find(other, start + 1)
+    return False
 
 
 def edits(one: str, other: str, at_most: int) -> int | None:

@@ -16,7 +16,7 @@ so the number of patterns costs next to nothing.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -28,7 +28,8 @@ from services.contracts.events import Sensitive
 _GAPS = {"..": 3, "...": 8}
 """Words that may stand between."""
 _GAP_CHARACTERS = {"..": 8, "...": 24}
-_CHOICE = re.compile(r"\(([^()]*)\)")
+_FOLLOWS = re.compile(r"\s*\.\.|[(|]")
+_TOKENS = re.compile(r"[()|]|[^()|\s]+")
 _ARABIC = re.compile(r"[\u0600-\u06ff]")
 
 
@@ -61,6 +62,8 @@ class Hit(NamedTuple):
     """The pattern as listed."""
     idiom: bool = False
     """Takes back one hit of the same meaning."""
+    found: str = ""
+    """The words of the text that make the pattern, without what lies between."""
 
 
 class _Gap(NamedTuple):
@@ -146,7 +149,7 @@ class Lexicon:
             return
         first, *rest = _elements(hit.words)
         if isinstance(first, _Gap):
-            raise ValueError(f"{of.language}: {hit.words!r} begins with a gap")
+            raise ValueError(f"{of.language}: {hit.words!r} begins with a gap")  # noqa: TRY004 - a fault of the data
         for word, runs in first.exact.items():
             self._exact.setdefault(word, []).extend(_Pattern(hit, (*r, *rest)) for r in runs)
         for prefix, run in first.prefixes:
@@ -163,14 +166,14 @@ class Lexicon:
         exact, prefixes = self._exact, self._prefixes
         for index, word in enumerate(words):
             if word in exact:
-                found += _matching(exact[word], words, index + 1)
+                found += _matching(exact[word], words, index)
             size = len(word)
             for length in self._prefix_lengths:
                 if length > size:
                     break
                 patterns = prefixes.get(word[:length])
                 if patterns is not None:
-                    found += _matching(patterns, words, index + 1)
+                    found += _matching(patterns, words, index)
         folded = text.folded
         found += [one.hit for one in self._substrings if one.found_in(folded)]
         if is_unspaced(folded):
@@ -181,38 +184,48 @@ class Lexicon:
         return found
 
 
-def _elements(pattern: str) -> list[_Gap | _Choice]:
-    found: list[_Gap | _Choice] = []
-    for place, piece in enumerate(_CHOICE.split(pattern)):
-        if place % 2:
-            found.append(_choice(piece.split("|")))
-            continue
-        for token in piece.split():
-            found.append(_Gap(_GAPS[token]) if token in _GAPS else _choice([token]))
+def _elements(pattern: str) -> _Rest:
+    tokens = deque(_TOKENS.findall(pattern))
+    found = _read_run(tokens)
+    if tokens:
+        raise ValueError(f"{pattern!r} has a {tokens[0]!r} too many")
     return found
 
 
-def _choice(alternatives: Iterable[str]) -> _Choice:
+def _read_run(tokens: deque[str]) -> _Rest:
+    found: list[_Gap | _Choice] = []
+    while tokens and tokens[0] not in ("|", ")"):
+        one = tokens.popleft()
+        if one == "(":
+            found.append(_read_choice(tokens))
+        elif one in _GAPS:
+            found.append(_Gap(_GAPS[one]))
+        else:
+            found += [_one_word(word) for word in _words_of_token(one)]
+    return tuple(found)
+
+
+def _read_choice(tokens: deque[str]) -> _Choice:
+    runs = [_read_run(tokens)]
+    while tokens and tokens.popleft() == "|":
+        runs.append(_read_run(tokens))
     exact: dict[str, list[_Rest]] = defaultdict(list)
     prefixes: list[tuple[str, _Rest]] = []
-    for alternative in alternatives:
-        tokens = [part for token in alternative.split() for part in _tokens(token)]
-        head, rest = tokens[0], _run(tokens[1:])
-        if head.endswith("*"):
-            prefixes.append((head[:-1], rest))
-        else:
-            exact[head].append(rest)
+    for head, *rest in runs:
+        if isinstance(head, _Gap):
+            raise ValueError("a choice begins with a gap")  # noqa: TRY004 - a fault of the data
+        for word, nexts in head.exact.items():
+            exact[word] += [(*after, *rest) for after in nexts]
+        prefixes += [(prefix, (*after, *rest)) for prefix, after in head.prefixes]
     return _Choice({word: tuple(rests) for word, rests in exact.items()}, tuple(prefixes))
 
 
-def _run(tokens: Sequence[str]) -> _Rest:
-    return tuple(_Gap(_GAPS[t]) if t in _GAPS else _choice([t]) for t in tokens)
+def _one_word(word: str) -> _Choice:
+    return _Choice({}, ((word[:-1], ()),)) if word.endswith("*") else _Choice({word: ((),)}, ())
 
 
-def _tokens(token: str) -> list[str]:
+def _words_of_token(token: str) -> list[str]:
     """A token as the words that a text is read as: `e-mail*` is `e` and `mail*`."""
-    if token in _GAPS:
-        return [token]
     words = list(words_of(fold(token.rstrip("*"))))
     if not words:
         raise ValueError(f"{token!r} holds no word")
@@ -221,52 +234,69 @@ def _tokens(token: str) -> list[str]:
     return words
 
 
-def _matching(patterns: list[_Pattern], words: Sequence[str], at: int) -> Iterator[Hit]:
+def _matching(patterns: list[_Pattern], words: Sequence[str], first: int) -> Iterator[Hit]:
     for pattern in patterns:
-        if not pattern.rest or _continues(pattern.rest, words, at):
-            yield pattern.hit
+        followed = _continued(pattern.rest, words, first + 1)
+        if followed is not None:
+            yield pattern.hit._replace(found=" ".join((words[first], *followed)))
 
 
-def _continues(rest: _Rest, words: Sequence[str], at: int) -> bool:
+def _continued(rest: _Rest, words: Sequence[str], at: int) -> tuple[str, ...] | None:
+    """The words from `at` on that make the rest of a pattern; None where they don't."""
     if not rest:
-        return True
+        return ()
     part, after = rest[0], rest[1:]
     if isinstance(part, _Gap):
         last = min(at + part.at_most, len(words) - 1)
-        return any(_continues(after, words, place) for place in range(at, last + 1))
-    return at < len(words) and any(
-        _continues((*run, *after), words, at + 1) for run in part.starting_with(words[at])
-    )
+        for place in range(at, last + 1):
+            followed = _continued(after, words, place)
+            if followed is not None:
+                return followed
+        return None
+    if at >= len(words):
+        return None
+    for run in part.starting_with(words[at]):
+        followed = _continued((*run, *after), words, at + 1)
+        if followed is not None:
+            return (words[at], *followed)
+    return None
 
 
 def _substrings(hit: Hit) -> Iterator[_Substring]:
     """One for each choice at the start; what follows is a regular expression."""
-    pieces = _CHOICE.split(hit.words.strip("*"))
-    if not pieces[0].strip() and len(pieces) > 1:
-        starts, others = pieces[1].split("|"), pieces[2:]
-    else:
-        before, *gaps = re.split(r"(\s*\.{2,3}\s*)", pieces[0])
-        starts, others = [before], ["".join(gaps), *pieces[1:]]
-    follows = "".join(
-        "(?:" + "|".join(_expression(one) for one in piece.split("|")) + ")"
-        if place % 2
-        else _expression(piece)
-        for place, piece in enumerate(others)
-    )
-    for start in map(fold, starts):
-        rest = re.compile(re.escape(start) + follows, re.DOTALL) if follows else None
-        yield _Substring(hit, start, rest)
+    for whole in _unfolded(hit.words.strip("*")):
+        first = _FOLLOWS.search(whole)
+        start = fold(whole[: first.start()] if first else whole)
+        if not start.strip():
+            raise ValueError(f"{hit.words!r} begins with a gap")
+        rest = re.compile(_expression(whole), re.DOTALL) if first else None
+        yield _Substring(hit._replace(found=start.strip()), start, rest)
 
 
-def _expression(piece: str) -> str:
-    parts = re.split(r"\s*(\.{2,3})\s*", piece)
-    return "".join(
-        f".{{0,{_GAP_CHARACTERS[part]}}}?" if place % 2 else re.escape(fold(part))
-        for place, part in enumerate(parts)
-    )
+def _unfolded(pattern: str) -> Iterator[str]:
+    """The pattern once for each choice that it begins with."""
+    if not pattern.startswith("("):
+        yield pattern
+        return
+    depth, began = 0, 1
+    alternatives: list[str] = []
+    for place, character in enumerate(pattern):
+        depth += (character == "(") - (character == ")")
+        if (character == "|" and depth == 1) or depth == 0:
+            alternatives.append(pattern[began:place])
+            began = place + 1
+        if depth == 0:
+            break
+    for one in alternatives:
+        yield from _unfolded(one + pattern[began:])
 
 
-def as_shown(pattern: str) -> str:
-    """A pattern as a person would write it: the first of each choice, endings and gaps as dots."""
-    first = _CHOICE.sub(lambda found: found.group(1).split("|")[0], pattern)
-    return re.sub(r"\s*(?:\.{2,3}|\*)\s*", " … ", first).strip(" …")
+def _expression(pattern: str) -> str:
+    found = []
+    for piece in re.split(r"(\s*\.{2,3}\s*|[()|])", pattern):
+        gap = _GAP_CHARACTERS.get(piece.strip())
+        if gap:
+            found.append(f".{{0,{gap}}}?")
+        else:
+            found.append({"(": "(?:", ")": ")", "|": "|"}.get(piece, re.escape(fold(piece))))
+    return "".join(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import exp
+from operator import mul
 from typing import NamedTuple
 
 from services.classify.domain.lexicon import Cue
@@ -26,15 +27,42 @@ class Need(NamedTuple):
     says: tuple[str, ...]
 
 
-def waiting(item: Notification, reading: Reading) -> Need:
-    """How likely a person waits behind this, taken that it is a person. A sum of signs.
+class Ruled(NamedTuple):
+    """What the words say of the need, as log-odds, and why."""
 
-    In a language without a word list the signs are missing, not the need: such an item waits.
+    odds: float
+    says: tuple[str, ...]
+
+
+class NeedWeights(NamedTuple):
+    """What was learned from labelled rows: how much the rule and each column of the structure weigh."""
+
+    bias: float
+    rule: float
+    columns: tuple[float, ...]
+
+
+def waiting(item: Notification, reading: Reading, by: NeedWeights | None = None) -> Need:
+    """How likely a person waits behind this, taken that it is a person.
+
+    By what was learned, where something was and the word lists cover the language; else by the rule.
     """
     if item.kinds and item.kinds <= {Kind.reaction, Kind.follow, Kind.repost}:
         return Need(NOBODY_WAITS, ())
     if item.overheard:
         return Need(NOBODY_WAITS, ("said to somebody else, where a customer of ours waits",))
+    odds, says = ruled(item, reading)
+    if by is not None and reading.listed and not _says_nothing(reading):
+        learned = sum(map(mul, by.columns, reading.structure.values))
+        odds = by.bias + by.rule * odds + learned
+    return Need(1.0 / (1.0 + exp(-odds)), says)
+
+
+def ruled(item: Notification, reading: Reading) -> Ruled:
+    """A sum of signs.
+
+    In a language without a word list the signs are missing, not the need: such an item waits.
+    """
     odds = _start(item, reading)
     says: list[str] = []
     marks = reading.structure.questions
@@ -63,7 +91,7 @@ def waiting(item: Notification, reading: Reading) -> Need:
     if _says_nothing(reading):
         odds -= 2.5
         says.append("no words to answer")
-    return Need(1.0 / (1.0 + exp(-odds)), tuple(says))
+    return Ruled(odds, tuple(says))
 
 
 def _start(item: Notification, reading: Reading) -> float:

@@ -33,8 +33,8 @@ class Reading:
         return sum(hit.meaning is cue for hit in self.hits)
 
     def first(self, meaning: Cue | Sensitive) -> str | None:
-        """The first listed pattern that hints at this."""
-        found = (hit.words for hit in self.hits if hit.meaning is meaning and not hit.idiom)
+        """The first words that hint at this."""
+        found = (hit.found for hit in self.hits if hit.meaning is meaning and not hit.idiom)
         return next(found, None)
 
     @property
@@ -68,11 +68,12 @@ def read_with(
     """
     few = len(text.words) <= _FEW
     listed = language in lexicon.languages or (language == UNDETERMINED and few)
-    spoken = {language, "en"} if language in lexicon.languages else lexicon.languages
+    others = {"en"} if language in lexicon.languages else lexicon.languages
+    spoken = {language, *others}
     kept = tuple(
         hit
         for hit in hits
         if hit.language in spoken
-        or (isinstance(hit.meaning, Sensitive) and len(hit.words) >= _LONG_ENOUGH)
+        or (isinstance(hit.meaning, Sensitive) and len(hit.found) >= _LONG_ENOUGH)
     )
     return Reading(text, language, listed, describe(text, kept, links), kept)

@@ -1,13 +1,15 @@
 """What overrides every label: which flags of the word lists stand, and what they say.
 
 Tuned for recall: a flag too many costs a look, one too few may cost far more. What is taken back is
-only what a headline says of the world: `three injured, police say` speaks to nobody.
+only what a headline says of the world: `three injured, police say` speaks to nobody. A journalist's
+request, a threat or a leak is told in the same dry words, so those flags stand.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from services.classify.domain.lexicon import Cue
 from services.classify.domain.reading import Reading
 from services.contracts.events import Kind, Label, Notification, Sensitive
 
@@ -22,19 +24,27 @@ SAYS: Final = {
     Sensitive.discrimination: "may be about discrimination",
     Sensitive.data_leak: "may be about leaked data",
 }
-_ALWAYS: Final = frozenset({Sensitive.self_harm})
+_OF_THE_WORLD: Final = frozenset(
+    {Sensitive.medical, Sensitive.safety, Sensitive.legal, Sensitive.discrimination}
+)
+"""What headlines are full of."""
 
 
 def flags_of(item: Notification, reading: Reading, likeliest: Label) -> frozenset[Sensitive]:
     """The flags that stand for this item; `likeliest` is its label by the scores alone.
 
-    Everything stands in what is addressed to the brand. Elsewhere, in what looks like news or spam and
-    speaks of nobody, only self-harm does.
+    Everything stands in what is addressed to the brand or reads like a person. Elsewhere, what speaks
+    of nobody and has a link or the words of news raises no flag for what the world is full of.
     """
     raised = reading.flags
-    if not raised or item.addressed or item.private or likeliest is Label.conversation:
+    if not raised or item.addressed or item.private:
         return raised
-    return raised & _ALWAYS if reading.speaks_of_nobody or is_broadcast(item) else raised
+    if is_broadcast(item):
+        return raised & {Sensitive.self_harm}
+    reports = reading.structure.links or reading.count(Cue.news)
+    if likeliest is not Label.conversation and reading.speaks_of_nobody and reports:
+        return raised - _OF_THE_WORLD
+    return raised
 
 
 def is_broadcast(item: Notification) -> bool:

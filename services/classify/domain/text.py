@@ -54,8 +54,10 @@ _REPOST = re.compile(r"^\s*RT\s+(?:" + HANDLE + r":?)?")
 _STAND_INS = str.maketrans(dict.fromkeys((LINK, HANDLE), " "))
 # Python's \w leaves out the vowel signs of Indic and Thai scripts, which are part of their words.
 _WORDS = re.compile(r"[\w\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e]+")
-# Arabic is here too: its articles, conjunctions and prepositions are written onto the word.
-_UNSPACED = re.compile(r"[\u0600-\u06ff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+# Arabic and Korean are here too: articles, prepositions and endings are written onto the word.
+_UNSPACED = re.compile(
+    r"[\u0600-\u06ff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
+)
 
 
 @dataclass(frozen=True, slots=True)

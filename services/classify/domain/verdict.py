@@ -9,7 +9,7 @@ from math import exp, log
 from services.classify.domain.evidence import Evidence, Layer, Shift, gather, shown
 from services.classify.domain.impersonation import Identity, Resemblance, resembles
 from services.classify.domain.lessons import Told
-from services.classify.domain.need import AT_ONCE, NOBODY_WAITS, Need, urgency, waiting
+from services.classify.domain.need import AT_ONCE, NOBODY_WAITS, Need, NeedWeights, urgency, waiting
 from services.classify.domain.reading import Reading
 from services.classify.domain.sensitive import SAYS, flags_of, is_broadcast
 from services.classify.domain.signs import SpamSigns
@@ -60,6 +60,8 @@ class Judgement:
     signs: SpamSigns = NO_SIGNS
     text_only: bool = False
     """Leave every layer but the text engine out."""
+    need: NeedWeights | None = None
+    """What was learned of who waits; None: by the rule of words alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
         [] if by.text_only else [*gather(item, reading), *by.signs.find(item, reading), *read.also]
     )
     scores = _combined(read.scores, evidence)
-    need = waiting(item, reading)
+    need = waiting(item, reading, by.need)
     flags = flags_of(item, reading, likeliest(scores))
     label = decide(scores, keep_from(by.costs, need.value))
     told = read.told

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from services.contracts.events import Kind, Label, Sensitive
+from services.contracts.events import Kind, Label, Sensitive, Urgency
 
 NOT_SPAM: Literal["not-spam"] = "not-spam"
 MEASURE_ONLY = "_eval_only"
@@ -56,6 +56,8 @@ class Row(BaseModel):
     """The flags it must raise; None: not said."""
     needs_answer: bool | None = None
     """Whether a person waits for an answer; None: not said."""
+    urgency: Urgency | None = None
+    """How soon a person is needed; None: not said."""
 
     @property
     def trainable(self) -> bool:
