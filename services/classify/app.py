@@ -10,7 +10,8 @@ from pydantic import Field
 from services.classify.handlers import SERVICE, BatchHandler
 from services.classify.http import classify_app
 from services.classify.metrics import Metrics
-from services.classify.model import create_classifier
+from services.classify.model import create_challenger, create_classifier
+from services.classify.shadow import Shadow
 from services.classify.teaching import Teaching
 from services.contracts.configuration import Configuration
 from services.contracts.events import Notice
@@ -19,6 +20,7 @@ from services.contracts.topics import (
     CORRECTIONS,
     NOTICES,
     NOTIFICATIONS,
+    SHADOW,
     Topic,
     topic_named,
 )
@@ -76,6 +78,10 @@ class ClassifyService:
         self._teaching = Teaching(settings, file.classify.learning, metrics.learned)
         classifier = create_classifier(file, lessons=self._teaching, spent=metrics.spent)
         metrics.expect(classifier.engine)
+        challenger = create_challenger(file)
+        self._shadow = challenger and Shadow(
+            challenger, file.classify.shadow.share, self._producer, metrics, self._clock
+        )
         handler = BatchHandler(
             classifier,
             self._producer,
@@ -87,6 +93,7 @@ class ClassifyService:
                 announce=partial(_announce, self._producer),
             ),
             self._clock,
+            judged=self._shadow.offer if self._shadow else lambda _: None,
         )
         subscribe_batch(
             self._broker,
@@ -98,7 +105,9 @@ class ClassifyService:
         )
         self.app: App = self._routes(classify_app(classifier, file.classify.needs_answer))
         self._topics = TopicsCheck(
-            settings, (NOTIFICATIONS, CLASSIFIED, CORRECTIONS, _dlq(), NOTICES), self._clock
+            settings,
+            (NOTIFICATIONS, CLASSIFIED, CORRECTIONS, SHADOW, _dlq(), NOTICES),
+            self._clock,
         )
         self.health.add("kafka", self._topics)
         self.health.add("corrections", self._teaching.problem)
@@ -129,6 +138,8 @@ class ClassifyService:
         """The batch in hand is finished and committed, then the producer closes."""
         await self._broker.stop()
         await self._teaching.stop()
+        if self._shadow:
+            await self._shadow.stop()
         await self._producer.close()
 
     async def _kafka_is_there(self) -> bool:

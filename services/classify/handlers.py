@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -27,6 +27,9 @@ SERVICE: Final = "classify"
 IN_A_THREAD_FROM = 8
 """So many items and more are judged in a thread: the loop must answer health and metrics meanwhile."""
 _HEADERS_ROOM = 20_000
+
+
+Judged = tuple[Notification, Verdict]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +64,31 @@ class BatchHandler:
         metrics: Metrics,
         guard: DeadLetterGuard,
         clock: Clock,
+        judged: Callable[[Sequence[Judged]], None] = lambda _: None,
     ) -> None:
+        """`judged` hears of every batch once it is on the bus; it must neither wait nor raise."""
         self._classifier = classifier
         self._producer = producer
         self._metrics = metrics
         self._guard = guard
         self._clock = clock
+        self._judged = judged
 
     async def __call__(self, messages: Sequence[Message]) -> None:
         """Return when everything is on the bus; raises to have the batch again."""
         now = self._clock.now()
         if len(messages) < IN_A_THREAD_FROM:
-            records, verdicts, dead = self._answer(messages, now)
+            records, judged, dead = self._answer(messages, now)
         else:
-            records, verdicts, dead = await asyncio.to_thread(self._answer, messages, now)
+            records, judged, dead = await asyncio.to_thread(self._answer, messages, now)
         await self._guard.admit(len(messages), len(dead), now)
         letters = [
             dead_letter(one.message, one.reason, one.detail, service=SERVICE, now=now)
             for one in dead
         ]
         await self._producer.publish([*records, *letters])
-        self._metrics.count_verdicts(verdicts)
+        self._metrics.count_verdicts(verdict for _, verdict in judged)
+        self._judged(judged)
         self._metrics.count_dead(one.reason for one in dead)
         for one in dead:
             log.warning(
@@ -93,7 +100,7 @@ class BatchHandler:
 
     def _answer(
         self, messages: Sequence[Message], now: datetime
-    ) -> tuple[list[Record], list[Verdict], list[_Dead]]:
+    ) -> tuple[list[Record], list[Judged], list[_Dead]]:
         read: list[_Read] = []
         dead: list[_Dead] = []
         for message in messages:
@@ -105,7 +112,7 @@ class BatchHandler:
         verdicts = self._judge([one for one in read if one.notification.needs_verdict], dead)
         failed = {id(one.message) for one in dead}
         records: list[Record] = []
-        given: list[Verdict] = []
+        given: list[Judged] = []
         for one in read:
             if id(one.message) in failed:
                 continue
@@ -116,7 +123,7 @@ class BatchHandler:
                 continue
             records.append(record)
             if verdict is not None:
-                given.append(verdict)
+                given.append((one.notification, verdict))
         return records, given, dead
 
     def _judge(self, asked: Sequence[_Read], dead: list[_Dead]) -> dict[int, Verdict]:

@@ -123,6 +123,15 @@ class Signs(Section):
     """Never a sign: the brand's partners, its own short links."""
 
 
+class Shadow(Section):
+    """A challenger beside the model that serves: measured, never believed."""
+
+    model: str | None = None
+    """Path of the challenger's directory; none: no shadow."""
+    share: float = Field(0.1, ge=0, le=1)
+    """Of the items: what it may cost."""
+
+
 class Classify(Section):
     """How classify decides."""
 
@@ -133,6 +142,7 @@ class Classify(Section):
     costs: Costs = Costs()
     learning: Learning = Learning()
     signs: Signs = Signs()
+    shadow: Shadow = Shadow()
 
 
 class Spool(Section):
