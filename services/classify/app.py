@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -35,7 +36,10 @@ from services.runtime.logs import get_logger
 from services.runtime.metrics import create_registry, metrics_app, observe_lag
 from services.runtime.process import Workers, run
 from services.runtime.producer import KafkaProducer, Record
-from services.runtime.settings import ServiceSettings, load
+from services.runtime.settings import ServiceSettings, load, optional_secret
+
+if TYPE_CHECKING:
+    from services.classify.llm import SecondOpinion
 
 log = get_logger(__name__)
 
@@ -82,6 +86,19 @@ class ClassifyService:
         self._shadow = challenger and Shadow(
             challenger, file.classify.shadow.share, self._producer, metrics, self._clock
         )
+        self._second_opinion: SecondOpinion | None = None
+        if file.classify.llm.url is not None:
+            # An HTTP client costs time and memory that a service without one need not spend.
+            from services.classify.llm import SecondOpinion
+
+            self._second_opinion = SecondOpinion(
+                classifier,
+                file.classify.llm,
+                optional_secret(file.classify.llm.key),
+                self._clock,
+                spent=metrics.spent,
+                count=metrics.asked_llm,
+            )
         handler = BatchHandler(
             classifier,
             self._producer,
@@ -94,6 +111,7 @@ class ClassifyService:
             ),
             self._clock,
             judged=self._shadow.offer if self._shadow else lambda _: None,
+            review=self._second_opinion.review if self._second_opinion else None,
         )
         subscribe_batch(
             self._broker,
@@ -140,6 +158,8 @@ class ClassifyService:
         await self._teaching.stop()
         if self._shadow:
             await self._shadow.stop()
+        if self._second_opinion:
+            await self._second_opinion.close()
         await self._producer.close()
 
     async def _kafka_is_there(self) -> bool:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from services.classify.domain.lessons import Lessons
 from services.classify.domain.reading import UNDETERMINED
 from services.classify.languages import LANGUAGES
-from services.classify.stages import Decider, Stage, decided_by
+from services.classify.stages import Decider, LlmResult, Stage, decided_by
 from services.contracts.events import Comparison, Label, Verdict
 from services.contracts.topics import NOTIFICATIONS
 from services.runtime.dead_letter import DeadLetterReason
@@ -74,6 +74,14 @@ class Metrics:
             self._shadow.labels(result)
         for one, other in itertools.permutations(Label, 2):
             self._disagreements.labels(one, other)
+        self._llm = Counter(
+            "presence_llm", "Questions to the language model.", ["result"], registry=registry
+        )
+        self._llm_tokens = Counter(
+            "presence_llm_tokens", "Tokens that it counted.", registry=registry
+        )
+        for answer in LlmResult:
+            self._llm.labels(answer)
         for stage in Stage:
             self._asked.labels(stage)
             self._seconds.labels(stage)
@@ -118,6 +126,11 @@ class Metrics:
     def not_compared(self, items: int, *, failed: bool) -> None:
         """A challenger was too slow for these, or failed on them."""
         self._shadow.labels("failed" if failed else "left_out").inc(items)
+
+    def asked_llm(self, result: LlmResult, tokens: int) -> None:
+        """One question to the language model."""
+        self._llm.labels(result).inc()
+        self._llm_tokens.inc(tokens)
 
     def learned(self, lessons: Lessons) -> None:
         """What is known from corrections now."""
