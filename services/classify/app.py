@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from services.classify.handlers import SERVICE, BatchHandler
 from services.classify.http import classify_app
 from services.classify.metrics import Metrics
-from services.classify.model import create_classifier
+from services.classify.model import create_challenger, create_classifier
+from services.classify.shadow import Shadow
 from services.classify.teaching import Teaching
 from services.contracts.configuration import Configuration
 from services.contracts.events import Notice
@@ -19,6 +21,7 @@ from services.contracts.topics import (
     CORRECTIONS,
     NOTICES,
     NOTIFICATIONS,
+    SHADOW,
     Topic,
     topic_named,
 )
@@ -33,7 +36,10 @@ from services.runtime.logs import get_logger
 from services.runtime.metrics import create_registry, metrics_app, observe_lag
 from services.runtime.process import Workers, run
 from services.runtime.producer import KafkaProducer, Record
-from services.runtime.settings import ServiceSettings, load
+from services.runtime.settings import ServiceSettings, load, optional_secret
+
+if TYPE_CHECKING:
+    from services.classify.llm import SecondOpinion
 
 log = get_logger(__name__)
 
@@ -76,6 +82,23 @@ class ClassifyService:
         self._teaching = Teaching(settings, file.classify.learning, metrics.learned)
         classifier = create_classifier(file, lessons=self._teaching, spent=metrics.spent)
         metrics.expect(classifier.engine)
+        challenger = create_challenger(file)
+        self._shadow = challenger and Shadow(
+            challenger, file.classify.shadow.share, self._producer, metrics, self._clock
+        )
+        self._second_opinion: SecondOpinion | None = None
+        if file.classify.llm.url is not None:
+            # An HTTP client costs time and memory that a service without one need not spend.
+            from services.classify.llm import SecondOpinion
+
+            self._second_opinion = SecondOpinion(
+                classifier,
+                file.classify.llm,
+                optional_secret(file.classify.llm.key),
+                self._clock,
+                spent=metrics.spent,
+                count=metrics.asked_llm,
+            )
         handler = BatchHandler(
             classifier,
             self._producer,
@@ -87,6 +110,8 @@ class ClassifyService:
                 announce=partial(_announce, self._producer),
             ),
             self._clock,
+            judged=self._shadow.offer if self._shadow else lambda _: None,
+            review=self._second_opinion.review if self._second_opinion else None,
         )
         subscribe_batch(
             self._broker,
@@ -98,7 +123,9 @@ class ClassifyService:
         )
         self.app: App = self._routes(classify_app(classifier, file.classify.needs_answer))
         self._topics = TopicsCheck(
-            settings, (NOTIFICATIONS, CLASSIFIED, CORRECTIONS, _dlq(), NOTICES), self._clock
+            settings,
+            (NOTIFICATIONS, CLASSIFIED, CORRECTIONS, SHADOW, _dlq(), NOTICES),
+            self._clock,
         )
         self.health.add("kafka", self._topics)
         self.health.add("corrections", self._teaching.problem)
@@ -129,6 +156,10 @@ class ClassifyService:
         """The batch in hand is finished and committed, then the producer closes."""
         await self._broker.stop()
         await self._teaching.stop()
+        if self._shadow:
+            await self._shadow.stop()
+        if self._second_opinion:
+            await self._second_opinion.close()
         await self._producer.close()
 
     async def _kafka_is_there(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -27,6 +27,11 @@ SERVICE: Final = "classify"
 IN_A_THREAD_FROM = 8
 """So many items and more are judged in a thread: the loop must answer health and metrics meanwhile."""
 _HEADERS_ROOM = 20_000
+
+
+Judged = tuple[Notification, Verdict]
+Review = Callable[[Sequence[Judged]], Awaitable[list[Verdict]]]
+"""Another look at a batch: a verdict each, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +66,38 @@ class BatchHandler:
         metrics: Metrics,
         guard: DeadLetterGuard,
         clock: Clock,
+        judged: Callable[[Sequence[Judged]], None] = lambda _: None,
+        review: Review | None = None,
     ) -> None:
+        """`judged` hears of every batch once it is on the bus; it must neither wait nor raise.
+
+        `review` may give other verdicts; it has a time limit of its own and does not raise.
+        """
         self._classifier = classifier
         self._producer = producer
         self._metrics = metrics
         self._guard = guard
         self._clock = clock
+        self._judged = judged
+        self._review = review
 
     async def __call__(self, messages: Sequence[Message]) -> None:
         """Return when everything is on the bus; raises to have the batch again."""
         now = self._clock.now()
-        if len(messages) < IN_A_THREAD_FROM:
-            records, verdicts, dead = self._answer(messages, now)
+        if self._review is not None:
+            records, judged, dead = await self._reviewed(messages, now, self._review)
+        elif len(messages) < IN_A_THREAD_FROM:
+            records, judged, dead = self._answer(messages, now)
         else:
-            records, verdicts, dead = await asyncio.to_thread(self._answer, messages, now)
+            records, judged, dead = await asyncio.to_thread(self._answer, messages, now)
         await self._guard.admit(len(messages), len(dead), now)
         letters = [
             dead_letter(one.message, one.reason, one.detail, service=SERVICE, now=now)
             for one in dead
         ]
         await self._producer.publish([*records, *letters])
-        self._metrics.count_verdicts(verdicts)
+        self._metrics.count_verdicts(verdict for _, verdict in judged)
+        self._judged(judged)
         self._metrics.count_dead(one.reason for one in dead)
         for one in dead:
             log.warning(
@@ -91,9 +107,24 @@ class BatchHandler:
                 offset=one.message.offset(),
             )
 
+    async def _reviewed(
+        self, messages: Sequence[Message], now: datetime, review: Review
+    ) -> tuple[list[Record], list[Judged], list[_Dead]]:
+        read, verdicts, dead = await asyncio.to_thread(self._read_and_judge, messages)
+        asked = [one for one in read if id(one.message) in verdicts]
+        given = [(one.notification, verdicts[id(one.message)]) for one in asked]
+        for one, verdict in zip(asked, await review(given), strict=True):
+            verdicts[id(one.message)] = verdict
+        return self._written(read, verdicts, dead, now)
+
     def _answer(
         self, messages: Sequence[Message], now: datetime
-    ) -> tuple[list[Record], list[Verdict], list[_Dead]]:
+    ) -> tuple[list[Record], list[Judged], list[_Dead]]:
+        return self._written(*self._read_and_judge(messages), now)
+
+    def _read_and_judge(
+        self, messages: Sequence[Message]
+    ) -> tuple[list[_Read], dict[int, Verdict], list[_Dead]]:
         read: list[_Read] = []
         dead: list[_Dead] = []
         for message in messages:
@@ -103,9 +134,18 @@ class BatchHandler:
             else:
                 dead.append(one)
         verdicts = self._judge([one for one in read if one.notification.needs_verdict], dead)
+        return read, verdicts, dead
+
+    def _written(
+        self,
+        read: Sequence[_Read],
+        verdicts: Mapping[int, Verdict],
+        dead: list[_Dead],
+        now: datetime,
+    ) -> tuple[list[Record], list[Judged], list[_Dead]]:
         failed = {id(one.message) for one in dead}
         records: list[Record] = []
-        given: list[Verdict] = []
+        given: list[Judged] = []
         for one in read:
             if id(one.message) in failed:
                 continue
@@ -116,7 +156,7 @@ class BatchHandler:
                 continue
             records.append(record)
             if verdict is not None:
-                given.append(verdict)
+                given.append((one.notification, verdict))
         return records, given, dead
 
     def _judge(self, asked: Sequence[_Read], dead: list[_Dead]) -> dict[int, Verdict]:

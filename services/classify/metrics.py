@@ -4,15 +4,16 @@ from the start."""
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.classify.domain.lessons import Lessons
 from services.classify.domain.reading import UNDETERMINED
 from services.classify.languages import LANGUAGES
-from services.classify.stages import Decider, Stage, decided_by
-from services.contracts.events import Label, Verdict
+from services.classify.stages import Decider, LlmResult, Stage, decided_by
+from services.contracts.events import Comparison, Label, Verdict
 from services.contracts.topics import NOTIFICATIONS
 from services.runtime.dead_letter import DeadLetterReason
 from services.runtime.metrics import dead_letters_counter
@@ -57,6 +58,30 @@ class Metrics:
             ["of"],
             registry=registry,
         )
+        self._shadow = Counter(
+            "presence_shadow",
+            "Items that a challenger was to judge: agreed, disagreed, or left out.",
+            ["result"],
+            registry=registry,
+        )
+        self._disagreements = Counter(
+            "presence_shadow_disagreements",
+            "Labels of the model that serves and of its challenger where they differ.",
+            ["champion", "challenger"],
+            registry=registry,
+        )
+        for result in ("agreed", "disagreed", "left_out", "failed"):
+            self._shadow.labels(result)
+        for one, other in itertools.permutations(Label, 2):
+            self._disagreements.labels(one, other)
+        self._llm = Counter(
+            "presence_llm", "Questions to the language model.", ["result"], registry=registry
+        )
+        self._llm_tokens = Counter(
+            "presence_llm_tokens", "Tokens that it counted.", registry=registry
+        )
+        for answer in LlmResult:
+            self._llm.labels(answer)
         for stage in Stage:
             self._asked.labels(stage)
             self._seconds.labels(stage)
@@ -89,6 +114,23 @@ class Metrics:
         """See `stages.Spent`."""
         self._asked.labels(stage).inc(items)
         self._seconds.labels(stage).inc(seconds)
+
+    def compared(self, comparisons: Sequence[Comparison]) -> None:
+        """A challenger judged these."""
+        for one in comparisons:
+            champion, challenger = one.champion.label, one.challenger.label
+            self._shadow.labels("agreed" if champion is challenger else "disagreed").inc()
+            if champion is not challenger:
+                self._disagreements.labels(champion, challenger).inc()
+
+    def not_compared(self, items: int, *, failed: bool) -> None:
+        """A challenger was too slow for these, or failed on them."""
+        self._shadow.labels("failed" if failed else "left_out").inc(items)
+
+    def asked_llm(self, result: LlmResult, tokens: int) -> None:
+        """One question to the language model."""
+        self._llm.labels(result).inc()
+        self._llm_tokens.inc(tokens)
 
     def learned(self, lessons: Lessons) -> None:
         """What is known from corrections now."""

@@ -63,7 +63,31 @@ def create_classifier(
     spent: Spent = unmeasured,
 ) -> Classifier:
     """What the service runs."""
-    engine = load_engine(configuration.classify.model)
+    return _serving(
+        configuration, load_engine(configuration.classify.model), lessons=lessons, spent=spent
+    )
+
+
+def create_challenger(configuration: Configuration) -> Classifier | None:
+    """What runs in its shadow, where presence.yaml names one. Raises WrongConfiguration."""
+    model = configuration.classify.shadow.model
+    if model is None:
+        return None
+    try:
+        engine = load_engine(model)
+    except WrongConfiguration as error:
+        says = str(error).replace("classify.model", "classify.shadow.model")
+        raise WrongConfiguration(says) from error
+    return _serving(configuration, engine)
+
+
+def _serving(
+    configuration: Configuration,
+    engine: TextEngine,
+    *,
+    lessons: Callable[[], Lessons] = lambda: NOTHING_LEARNED,
+    spent: Spent = unmeasured,
+) -> Classifier:
     names = {brand.id: brand.name for brand in configuration.brands}
     identities = [
         Identity(one.platform, one.id, one.handle, names[one.brand])

@@ -33,6 +33,19 @@ class Decider(StrEnum):
     text = "text"
 
 
+class LlmResult(StrEnum):
+    """What became of a question."""
+
+    answered = "answered"
+    nonsense = "nonsense"
+    timeout = "timeout"
+    rate_limited = "rate_limited"
+    refused = "refused"
+    unavailable = "unavailable"
+    over_budget = "over_budget"
+    resting = "resting"
+
+
 class Spent(Protocol):
     """Told what a stage did: how many items it was asked about, and its CPU or waiting seconds."""
 

@@ -44,6 +44,23 @@ def _load(files: Sequence[Path]) -> list[Row]:
         raise click.ClickException(str(error)) from error
 
 
+def _corrected() -> list[Row]:
+    from confluent_kafka import KafkaException
+
+    from services.classify.training.corrections import last_corrections, rows
+    from services.runtime.settings import ServiceSettings, load
+
+    settings = load(ServiceSettings)
+    try:
+        found = list(rows(last_corrections(settings).values()))
+    except KafkaException as error:
+        raise click.ClickException(
+            f"the corrections can't be read at {settings.kafka} (PRESENCE_KAFKA): {error}"
+        ) from error
+    click.echo(f"{len(found)} corrections that may train", err=True)
+    return found
+
+
 @click.command()
 @_FILES
 @click.option("--out", type=click.Path(path_type=Path), default="model", show_default=True)
@@ -52,6 +69,9 @@ def _load(files: Sequence[Path]) -> list[Row]:
 @click.option("--at-most", default=1_200, show_default=True, help="Rows of one source and label.")
 @click.option("--ours/--no-ours", default=True, help="Learn also from the text that we wrote.")
 @click.option("--licence", "licences", multiple=True, metavar="SOURCE=TERMS", help="For the card.")
+@click.option(
+    "--corrections", is_flag=True, help="Learn from the team's corrections on Kafka, too."
+)
 @_JSON
 def train(
     files: tuple[Path, ...],
@@ -61,6 +81,7 @@ def train(
     at_most: int,
     ours: bool,
     licences: tuple[str, ...],
+    corrections: bool,
     as_json: bool,
 ) -> None:
     """Train from labelled JSONL FILES and write a model directory with its card.
@@ -71,7 +92,10 @@ def train(
     rows = _load(files)
     if ours:
         rows += written_by_us(PER_TEMPLATE, seed)
-    terms = dict(one.split("=", 1) for one in licences if "=" in one)
+    if corrections:
+        rows += _corrected()
+    terms = {"corrections": "the team's own"}
+    terms |= dict(one.split("=", 1) for one in licences if "=" in one)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("starting", total=None)
@@ -104,10 +128,11 @@ def train(
 
 
 @click.command()
-@_FILES
+@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path, dir_okay=False))
 @_MODEL
 @_ENGINE
 @click.option("--needs-answer", default=0.5, show_default=True, help="The threshold.")
+@click.option("--shadow", is_flag=True, help="The challenger beside the model that serves.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Write each row's verdict.")
 @_JSON
 def evaluate(
@@ -116,12 +141,22 @@ def evaluate(
     engine: str,
     needs_answer: float,
     predictions: Path | None,
+    shadow: bool,
     as_json: bool,
 ) -> None:
     """Measure the classifier on labelled JSONL FILES, beside the trivial rules.
 
+    With --shadow instead of FILES: the challenger beside the serving model, by the team's corrections.
+
     Figures are of the likeliest label; "served" is what remains after the costs of presence.yaml.
     """
+    if shadow:
+        from services.cli.shadowing import evaluate_shadow
+
+        evaluate_shadow(as_json=as_json)
+        return
+    if not files:
+        raise click.UsageError("name labelled FILES, or --shadow")
     rows = _load(files)
     reader = create_reader()
     judged = _judge(

@@ -287,6 +287,28 @@ class Correction(Contract):
     """Taken back: the classifier's own word holds again, and nothing is learned."""
 
 
+class Opinion(Contract):
+    """What one model says of an item, before anybody's corrections."""
+
+    label: Label
+    scores: dict[Label, float]
+    needs_answer: float = Field(ge=0, le=1)
+    model: str
+
+
+class Comparison(Contract):
+    """A challenger beside the model that serves, on one item. Changes nothing; holds no text."""
+
+    schema_version: Literal[1] = 1
+    item_id: str
+    champion: Opinion
+    """Of the model that serves: what went out."""
+    challenger: Opinion
+    language: str = "und"
+    addressed: bool = False
+    at: Moment
+
+
 class Reply(Contract):
     """What a person wrote for a customer and pressed send on."""
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from services.contracts.base import Contract, StrEnum
 from services.contracts.events import (
     ClassifiedNotification,
+    Comparison,
     Correction,
     EpisodeEvent,
     Notice,
@@ -94,6 +95,15 @@ CORRECTIONS = Topic(
     retention=None,
     keeping=Keeping.compact,
 )
+SHADOW = Topic(
+    "presence.shadow",
+    Comparison,
+    "item id",
+    (Service.classify,),
+    (Service.operator,),
+    "What a challenger model would have said; `presence evaluate --shadow` reads it.",
+    retention=timedelta(days=30),
+)
 REPLIES = Topic(
     "presence.replies",
     Reply,
@@ -145,6 +155,7 @@ EVENT_TOPICS: tuple[Topic, ...] = (
     NOTIFICATIONS,
     CLASSIFIED,
     CORRECTIONS,
+    SHADOW,
     REPLIES,
     OUTCOMES,
     NOTICES,

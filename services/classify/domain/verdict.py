@@ -222,7 +222,9 @@ def _of_text(
     looks = likeliest(dict(zip(_LABELS, read.scores, strict=True)))
     share = read.scores[_LABELS.index(looks)]
     says = f"the text {_READS_LIKE[looks]} ({share:.0%})"
-    if share < _TELLING:
+    if read.text_by == "llm":
+        says = f"a language model says that the text {_READS_LIKE[looks]}"
+    elif share < _TELLING:
         says = f"the text alone says little ({share:.0%} {_LITTLE[looks]})"
     if label is Label.conversation and likeliest(scores) is not label and not flags:
         says += ", not surely enough to leave a person waiting"

@@ -123,6 +123,36 @@ class Signs(Section):
     """Never a sign: the brand's partners, its own short links."""
 
 
+class Shadow(Section):
+    """A challenger beside the model that serves: measured, never believed."""
+
+    model: str | None = None
+    """Path of the challenger's directory; none: no shadow."""
+    share: float = Field(0.1, ge=0, le=1)
+    """Of the items: what it may cost."""
+
+
+class LanguageModel(Section):
+    """An outside model for what stays unsure, behind any OpenAI-compatible endpoint."""
+
+    url: HttpUrl | None = None
+    """Up to and without `/chat/completions`; none: nobody is asked."""
+    model: str = ""
+    """As the endpoint names it."""
+    key: SecretName = "PRESENCE_LLM_KEY"
+    """Environment variable with its key; unset: none is sent (a model of your own)."""
+    unsure_below: float = Field(0.7, ge=0, le=1)
+    """Asked where no label's score reaches it."""
+    time_limit: Duration = Field("2s", validate_default=True)
+    """For all questions of a batch together; then the verdict that was there stays."""
+    per_batch: int = Field(8, ge=1, le=500)
+    at_once: int = Field(4, ge=1, le=100)
+    calls_per_day: int = Field(2_000, ge=0)
+    """Of each replica, in UTC days."""
+    tokens_per_day: int = Field(500_000, ge=0)
+    """The same."""
+
+
 class Classify(Section):
     """How classify decides."""
 
@@ -133,6 +163,8 @@ class Classify(Section):
     costs: Costs = Costs()
     learning: Learning = Learning()
     signs: Signs = Signs()
+    shadow: Shadow = Shadow()
+    llm: LanguageModel = LanguageModel()
 
 
 class Spool(Section):
