@@ -109,6 +109,14 @@ class Doings(Acting):
                 f"{giver} hands over",
                 number["calls"] if number else 0,
             )
+            await run(
+                connection,
+                "paged_add",
+                episode=record.id,
+                person=person,
+                step=-1,
+                at=writing.now,
+            )
             says = f"{giver} handed over to {self._name(person)}."
             await say(
                 connection, writing, taken, "hand_over", says, by=by.person_id, mention=person
