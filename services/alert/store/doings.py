@@ -48,7 +48,7 @@ class Doings(Acting):
             if known and known["until"] == until:
                 return Done(ActResult.already)
             if until > record.due_at and not beyond:
-                says = "That is past the time by which somebody should have answered."
+                says = "That is past the time by which somebody should have answered: say so."
                 return Done(ActResult.cautioned, says)
             await run(
                 connection,
