@@ -193,6 +193,8 @@ class AlertService:
             episodes=self._episodes,
             configuration=self.active,
             links=self._links,
+            answers=self._answers,
+            doings=self._doings,
             interactions=self._interactions,
             slack_signing_secrets=_signing_secrets(self._loaded.configuration),
             send_sign_in=partial(_send_sign_in, slack[0], self.active) if slack else None,

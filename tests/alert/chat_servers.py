@@ -136,6 +136,10 @@ class SlackServer:
         self.views.append(body)
         return {"view": {"id": "V1"}}
 
+    def _views_update(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.views.append(body)
+        return {"view": {"id": body["view_id"]}}
+
 
 class TeamsServer:
     """A workflow: takes messages, returns no id."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
+from slack_sdk.models.views import View
 
-from services.alert.chat import slack_blocks
+from deploy.local.chat.blocks import view_faults
+from services.alert.acting import AnswerForm, PrivateAnswer, Sending
+from services.alert.chat import slack_act_forms, slack_answers, slack_blocks
 from services.alert.chat.text import units
-from services.alert.domain.card import CardState
-from tests.alert.chat_builders import card, line
+from services.alert.domain.answering import Caution, Warned, Way
+from services.alert.domain.card import CardAct, CardLine, CardState, CardStatus, LineAct, StatusKind
+from services.contracts.configuration import Person, SavedReply
+from tests.alert.chat_builders import NOON, card, line
 
 HOSTILE = [
     "<!channel> <!here> <@U0MIA1> <#C0HELP1>",
@@ -28,6 +34,7 @@ HOSTILE = [
     "مرحبا بالعالم " * 500,
     "",
 ]
+REF = "0b0c1a52-6f0e-4f5e-9d4e-0c1e5a3f7b11"
 any_text = st.one_of(
     st.sampled_from(HOSTILE), st.text(max_size=300), st.text("<>&*_`|@!", max_size=4000)
 )
@@ -112,6 +119,95 @@ def test_an_escaped_text_is_within_its_limit_and_halves_no_entity(text: str, lim
     assert units(escaped) <= limit
     for piece in escaped.split("&")[1:]:
         assert piece.startswith(("amp;", "lt;", "gt;"))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    any_text,
+    any_text,
+    st.lists(st.tuples(st.sampled_from(StatusKind), any_text), max_size=12),
+    st.booleans(),
+    st.sampled_from(CardState),
+)
+def test_no_text_breaks_what_goes_on_or_a_line_of_ours(
+    who: str, words: str, going_on: list[tuple[StatusKind, str]], beyond: bool, state: CardState
+) -> None:
+    hostile = card(
+        acts=tuple(CardAct),
+        state=state,
+        platform=who,
+        status=tuple(CardStatus(kind, who, NOON, says, beyond, REF) for kind, says in going_on),
+    )
+    hold_slacks_rules(slack_blocks.card_blocks(hostile))
+    for ours in (
+        CardLine("line/1", who, NOON, words, says=words, mention=words, about=REF, url=words),
+        CardLine("line/1", who, NOON, None, says=f"{words}:", mention="U0MIA1", about=REF),
+    ):
+        asking = replace(ours, asks=tuple(LineAct))
+        hold_slacks_rules(slack_blocks.line_blocks(asking, hostile))
+        assert units(slack_blocks.line_text(asking, hostile)) <= slack_blocks.TEXT_LIMIT
+
+
+@settings(max_examples=20, deadline=None)
+@given(any_text, any_text, any_text, st.booleans(), st.lists(st.text(max_size=200), max_size=12))
+def test_no_text_breaks_a_form(
+    who: str, words: str, draft: str, private: bool, many: list[str]
+) -> None:
+    about = card(who=who, account=who, platform=who, headline=words)
+    saved = tuple(
+        SavedReply.model_construct(id=f"s{n}", name=one or "x", text=one or "x")
+        for n, one in enumerate(many)
+    )
+    form = AnswerForm(
+        card=about,
+        words=tuple(CardLine("i", who, NOON, words) for _ in range(3)),
+        way=Way(private, 280, closes_at=NOON),
+        other=Way(not private, 280),
+        seen="0" * 16,
+        warned=tuple(Warned(caution, words, NOON) for caution in Caution),
+        saved=saved,
+        needs_approval=private,
+        text=draft,
+    )
+    opened = slack_answers.draft_of(form, "C0HELP1")
+    sending = Sending("a" * 36, "ep-1", draft, private, NOON)
+    people = [Person.model_construct(id=f"p{n}", name=one) for n, one in enumerate(many)]
+    found = [PrivateAnswer(one, NOON, one) for one in dict.fromkeys(many)] or [
+        PrivateAnswer("i", NOON, words)
+    ]
+    views = [
+        slack_answers.answer_view(form, opened, text=draft, asked=form.warned),
+        slack_answers.answer_view(form, opened),
+        slack_answers.sent_view(sending, "C0HELP1", "Europe/Berlin"),
+        slack_answers.said_view("Not sent", words, "C0HELP1", "ep-1"),
+        slack_act_forms.reject_view("a" * 36, "C0HELP1"),
+        *(
+            slack_act_forms.act_view(
+                act,
+                about,
+                "C0HELP1",
+                now=NOON,
+                zone="Europe/Berlin",
+                people=people,
+                private_answers=found,
+            )
+            for act in (
+                CardAct.snooze,
+                CardAct.hand_over,
+                CardAct.note,
+                CardAct.promise,
+                CardAct.answered_in_private,
+            )
+        ),
+    ]
+    for view in views:
+        assert view_faults(view) == []
+        View(**view).validate_json()
+        for one in _texts(view["blocks"]):
+            if one["type"] == "plain_text":
+                assert "<" not in one["text"]
+                assert one["emoji"] is False
+        assert "<!" not in json.dumps([b for b in view["blocks"] if b["type"] != "input"])
 
 
 def test_an_open_card_says_who_has_it_their_words_and_a_time_of_day() -> None:

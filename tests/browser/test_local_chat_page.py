@@ -185,6 +185,26 @@ def test_a_modal_asks_says_what_is_wrong_and_closes(page: Page, desk: Desk) -> N
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_what_was_typed_stays_when_a_modal_is_changed(page: Page, desk: Desk) -> None:
+    desk.card("Gus (@running_late)", "where is my bag?")
+    page.get_by_role("button", name="No reply needed").click()
+    expect(page.get_by_role("button", name="No reply needed")).to_be_enabled()
+    trigger = desk.application.payload()["trigger_id"]
+    switch = {"type": "button", "action_id": "presence:switch", "text": plain("In private")}
+    asked = {**MODAL, "blocks": [*MODAL["blocks"], {"type": "actions", "elements": [switch]}]}
+    view = desk.client.views_open(trigger_id=trigger, view=asked)["view"]["id"]
+    page.get_by_label("Why?").fill("half a sen")
+    page.get_by_role("button", name="In private").click()
+    other = {**asked, "title": plain("Answer in private")}
+    desk.client.views_update(view_id=view, view=other)
+    expect(page.get_by_role("heading", name="Answer in private")).to_be_visible()
+    expect(page.get_by_label("Why?")).to_have_value("half a sen")
+    values = desk.application.payload()["view"]["state"]["values"]
+    assert "half a sen" in str(values)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_a_page_to_a_person_stands_in_their_direct_messages(page: Page, desk: Desk) -> None:
     who = "Elena Petrova (@elena_gold)"
     desk.card(who, "the lounge in Bergen is locked")

@@ -273,6 +273,31 @@ def test_a_modal_is_opened_once_per_trigger_and_submitted_with_its_values(chat: 
     assert not chat.page("submit", {"view": view, "values": values})["ok"], "it is closed"
 
 
+def test_what_is_pressed_within_a_modal_comes_with_its_view_and_closing_it_is_told(
+    chat: Chat,
+) -> None:
+    view, _ = _modal_after_a_press(chat)
+    button = {
+        "type": "button",
+        "action_id": "presence:switch",
+        "text": {"type": "plain_text", "text": "In private", "emoji": False},
+    }
+    changed = {**MODAL, "blocks": [*MODAL["blocks"], {"type": "actions", "elements": [button]}]}
+    chat.client.views_update(view_id=view, view=changed)
+    values = {"why": {"reason": {"type": "plain_text_input", "value": "half a sen"}}}
+    place = f"b{len(MODAL['blocks'])}"
+    pressed = {"view": view, "block_id": place, "action_id": "presence:switch", "values": values}
+    assert chat.page("press", pressed)["ok"]
+    payload = chat.application.payload()
+    assert (payload["type"], payload["container"]["type"]) == ("block_actions", "view")
+    assert payload["view"]["id"] == view
+    assert payload["view"]["state"]["values"] == values
+    assert not chat.page("press", {**pressed, "action_id": "presence:gone"})["ok"]
+    assert chat.page("close", {"view": view})["ok"]
+    assert chat.application.payload()["type"] == "view_closed"
+    assert not chat.page("submit", {"view": view, "values": values})["ok"]
+
+
 def test_a_view_over_slacks_limits_is_refused(chat: Chat) -> None:
     view = {**MODAL, "title": {"type": "plain_text", "text": "a" * 25}}
     call = chat.client.views_open

@@ -107,6 +107,7 @@ def create_app(settings: ChatSettings) -> Starlette:
             Route("/_page/events", browser.events),
             Route("/_page/press", browser.press, methods=["POST"]),
             Route("/_page/submit", browser.submit, methods=["POST"]),
+            Route("/_page/close", browser.close, methods=["POST"]),
             Route("/_test/messages", lambda _: JSONResponse(list(workspace.messages.values()))),
             Route("/_test/calls", lambda _: JSONResponse(web_api.calls)),
             Route("/_test/faults", add_fault, methods=["POST"]),

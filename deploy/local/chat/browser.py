@@ -114,9 +114,14 @@ class BrowserApi:
             self._workspace.listeners.discard(changes.put_nowait)
 
     async def press(self, request: Request) -> Response:
-        """A person presses an element of a message."""
+        """A person presses an element of a message or of an open modal."""
 
         async def act(person: Member, body: dict[str, Any]) -> Outcome:
+            if "view" in body:
+                opened = self._workspace.views.get(str(body["view"]))
+                if opened is None:
+                    return Outcome(False, "That form is no longer open.")
+                return await self._interactions.press_within(person, opened, body)
             message = self._workspace.messages.get((str(body.get("channel")), str(body.get("ts"))))
             if message is None:
                 return Outcome(False, "That message is no longer there.")
@@ -132,6 +137,17 @@ class BrowserApi:
             if opened is None:
                 return Outcome(False, "That form is no longer open.")
             return await self._interactions.submit(person, opened, body.get("values", {}))
+
+        return await self._act(request, act)
+
+    async def close(self, request: Request) -> Response:
+        """A person closes a modal without sending it."""
+
+        async def act(person: Member, body: dict[str, Any]) -> Outcome:
+            opened = self._workspace.views.get(str(body.get("view")))
+            if opened is None:
+                return Outcome(True)
+            return await self._interactions.close(person, opened)
 
         return await self._act(request, act)
 

@@ -106,22 +106,9 @@ class Interactions:
 
     async def press(self, person: Member, message: Message, pressed: dict[str, Any]) -> Outcome:
         """A person presses an element of a message. `pressed` is block_id, action_id and a choice."""
-        found = _find(message, pressed)
-        if found is None:
+        action = self._action(message.get("blocks", []), pressed)
+        if action is None:
             return Outcome(False, "That button is no longer there.")
-        block_id, element = found
-        action = {
-            "type": element["type"],
-            "block_id": block_id,
-            "action_ts": self.workspace.next_ts(),
-        }
-        action |= {
-            name: element[name]
-            for name in ("action_id", "text", "value", "style")
-            if name in element
-        }
-        if "selected_option" in pressed:
-            action["selected_option"] = pressed["selected_option"]
         channel, ts = message["channel"], message["ts"]
         ephemeral = "ephemeral_for" in message
         container = {
@@ -143,6 +130,48 @@ class Interactions:
             "actions": [action],
         }
         return (await self._send(payload))[0]
+
+    async def press_within(self, person: Member, opened: View, pressed: dict[str, Any]) -> Outcome:
+        """A person presses an element of a modal."""
+        action = self._action(with_ids(opened.view["blocks"]), pressed)
+        if action is None:
+            return Outcome(False, "That button is no longer there.")
+        view = view_entity(opened) | {"state": {"values": pressed.get("values", {})}}
+        payload = self._payload("block_actions", Opener(person.id, opened.tab)) | {
+            "container": {"type": "view", "view_id": opened.id},
+            "view": view,
+            "actions": [action],
+        }
+        return (await self._send(payload))[0]
+
+    async def close(self, person: Member, opened: View) -> Outcome:
+        """A person closes a modal that wants to know."""
+        self.workspace.views.pop(opened.id, None)
+        payload = self._payload("view_closed", Opener(person.id, opened.tab))
+        view = view_entity(opened)
+        return (await self._send(payload | {"view": view, "is_cleared": False}))[0]
+
+    def _action(
+        self, blocks: list[dict[str, Any]], pressed: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """What is pressed, as Slack names it; None where it is no longer there."""
+        found = _find(blocks, pressed)
+        if found is None:
+            return None
+        block_id, element = found
+        action = {
+            "type": element["type"],
+            "block_id": block_id,
+            "action_ts": self.workspace.next_ts(),
+        }
+        action |= {
+            name: element[name]
+            for name in ("action_id", "text", "value", "style")
+            if name in element
+        }
+        if "selected_option" in pressed:
+            action["selected_option"] = pressed["selected_option"]
+        return action
 
     async def submit(self, person: Member, opened: View, values: dict[str, Any]) -> Outcome:
         """A person sends a modal."""
@@ -250,8 +279,10 @@ def with_ids(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return named
 
 
-def _find(message: Message, pressed: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    for block in message.get("blocks", []):
+def _find(
+    blocks: list[dict[str, Any]], pressed: dict[str, Any]
+) -> tuple[str, dict[str, Any]] | None:
+    for block in blocks:
         elements = block.get("elements", []) if block["type"] == "actions" else []
         if "accessory" in block:
             elements = [*elements, block["accessory"]]

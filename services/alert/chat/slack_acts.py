@@ -216,7 +216,7 @@ class SlackActs:
         """One of the short forms was sent. Raises KeyError or ValueError for what was not offered."""
         done = await self._do(form, Actor(person.id, "slack"), person.zone)
         if done.result is ActResult.cautioned:
-            says = f"{done.says} Tick the box below to snooze it all the same."
+            says = f"{done.says} Tick the box below."
             return {"response_action": "errors", "errors": {slack_act_forms.CHOICE: says}}
         if done.result is not ActResult.done:
             text = done.says or said(done.result, None)

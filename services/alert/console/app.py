@@ -13,9 +13,11 @@ from fastapi import APIRouter, FastAPI, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import SecretStr
 
+from services.alert.acting import Answering, Doing
 from services.alert.chat.links import LinkError, Links
 from services.alert.chat.slack_interactions import SlackInteractions
 from services.alert.console import rows
+from services.alert.console.act_pages import ActPages
 from services.alert.console.board_pages import BoardPages
 from services.alert.console.drawing import SECURITY_HEADERS, STATIC_FILES, Pages, static_file
 from services.alert.console.links_pages import EpisodePages
@@ -37,6 +39,8 @@ def create_app(
     episodes: Episodes,
     configuration: Callable[[], Configuration],
     links: Links,
+    answers: Answering | None = None,
+    doings: Doing | None = None,
     interactions: SlackInteractions | None = None,
     slack_signing_secrets: tuple[SecretStr, ...] = (),
     send_sign_in: SendSignIn | None = None,
@@ -74,6 +78,10 @@ def create_app(
     app.include_router(_sign_in_router(visitors, sign_ins, pages))
     episode_pages = EpisodePages(episodes, person_of, links, visitors, sign_ins, pages)
     app.include_router(episode_pages.router())
+    if answers is not None and doings is not None:
+        act_pages = ActPages(episode_pages, answers, doings, configuration, clock)
+        episode_pages.offer(act_pages.choices)
+        app.include_router(act_pages.router())
     if boards is not None:
         board_pages = BoardPages(boards, person_of, links, visitors, sign_ins, pages)
         app.include_router(board_pages.router())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
@@ -22,6 +22,7 @@ from services.contracts.events import CloseReason, Label
 Field = Annotated[str, Form(max_length=4_000)]
 
 
+More = Callable[[str, Person, tuple[CardAct, ...]], Awaitable[dict[str, object]]]
 PersonOf = Callable[[str], Person | None]
 
 
@@ -48,6 +49,42 @@ class EpisodePages:
         self._visitors = visitors
         self._sign_ins = sign_ins
         self._pages = pages
+        self._further: More | None = None
+
+    def offer(self, more: More) -> None:
+        """Further acts that the page offers to who is known."""
+        self._further = more
+
+    async def _more(
+        self, episode_id: str, person: Person, acts: tuple[CardAct, ...]
+    ) -> dict[str, object] | None:
+        return await self._further(episode_id, person, acts) if self._further else None
+
+    def link(self, token: str) -> EpisodeLink:
+        """What the token says. Raises LinkError."""
+        return self._links.read_episode(token)
+
+    def from_our_page(self, request: Request, form: str) -> bool:
+        """Whether one of our own pages sent it."""
+        return self._visitors.from_our_page(request, form)
+
+    def sign_in(self, response: Response, person: Person) -> None:
+        """Start a session."""
+        self._visitors.sign_in(response, person)
+
+    def draw(
+        self, request: Request, template: str, person: Person, status: int, **facts: object
+    ) -> HTMLResponse:
+        """A page with forms for who is known."""
+        nonce = self._visitors.form_nonce(request)
+        field = self._visitors.form_field(nonce)
+        page = self._pages.draw(template, status, person=person, form=field, **facts)
+        self._visitors.keep_nonce(page, nonce)
+        return page
+
+    def message(self, _request: Request, status: int, title: str, text: str) -> HTMLResponse:
+        """A page that only says something."""
+        return self._pages.draw("message.html", status, title=title, text=text)
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -62,7 +99,7 @@ class EpisodePages:
         try:
             link = self._links.read_episode(token)
         except LinkError as error:
-            return self._refused(error)
+            return self.refused(error)
         result = ActResult(said) if said in ActResult.__members__ else None
         return await self._page(request, token, link, result)
 
@@ -80,10 +117,10 @@ class EpisodePages:
         try:
             link = self._links.read_episode(token)
         except LinkError as error:
-            return self._refused(error)
+            return self.refused(error)
         if not self._visitors.from_our_page(request, form):
-            return self._stale_form()
-        person = self._presser(request, link)
+            return self.stale_form()
+        person = self.presser(request, link)
         if person is None:
             return await self._page(request, token, link, None, status=403)
         result = await self._do(link.episode_id, person, act, reason, label, why)
@@ -108,9 +145,9 @@ class EpisodePages:
         try:
             self._links.read_episode(token)
         except LinkError as error:
-            return self._refused(error)
+            return self.refused(error)
         if not self._visitors.from_our_page(request, form):
-            return self._stale_form()
+            return self.stale_form()
         chosen = self._person_of(person)
         if chosen is not None and chosen.slack:
             await self._sign_ins.send(chosen, f"/a/{token}")
@@ -120,7 +157,8 @@ class EpisodePages:
             text="A sign-in link is on its way to that person's direct messages. It ends in 15 minutes.",
         )
 
-    def _presser(self, request: Request, link: EpisodeLink) -> Person | None:
+    def presser(self, request: Request, link: EpisodeLink) -> Person | None:
+        """The person of the session; or whom a direct message's link was made for."""
         person = self._visitors.person(request)
         if person is None and link.person_id is not None:
             person = self._person_of(link.person_id)
@@ -156,7 +194,7 @@ class EpisodePages:
                 text="It was merged with another one or is past its retention.",
             )
         nonce = self._visitors.form_nonce(request)
-        person = self._presser(request, link)
+        person = self.presser(request, link)
         page = self._pages.draw(
             "episode.html",
             status,
@@ -173,6 +211,7 @@ class EpisodePages:
             close_reasons=CLOSE_REASONS,
             relabels=RELABELS,
             why_limit=WHY_LIMIT,
+            more=await self._more(link.episode_id, person, card.acts) if person else None,
         )
         self._visitors.keep_nonce(page, nonce)
         return page
@@ -182,7 +221,8 @@ class EpisodePages:
         # `said` comes with the address: without a person it is nobody's result.
         return said(result, card) if result is not None and person is not None else None
 
-    def _refused(self, error: LinkError) -> HTMLResponse:
+    def refused(self, error: LinkError) -> HTMLResponse:
+        """The page for a link that does not hold."""
         if error.refusal is LinkRefusal.expired:
             return self._pages.draw(
                 "message.html",
@@ -197,7 +237,8 @@ class EpisodePages:
             text="It was cut off or changed. Open it again from your chat.",
         )
 
-    def _stale_form(self) -> HTMLResponse:
+    def stale_form(self) -> HTMLResponse:
+        """The page for a form that none of our pages sent."""
         return self._pages.draw(
             "message.html",
             403,

@@ -48,7 +48,7 @@ class Doings(Acting):
             if known and known["until"] == until:
                 return Done(ActResult.already)
             if until > record.due_at and not beyond:
-                says = "That is past the time by which somebody should have answered."
+                says = "That is past the time by which somebody should have answered: say so."
                 return Done(ActResult.cautioned, says)
             await run(
                 connection,
@@ -108,6 +108,14 @@ class Doings(Acting):
                 "handover",
                 f"{giver} hands over",
                 number["calls"] if number else 0,
+            )
+            await run(
+                connection,
+                "paged_add",
+                episode=record.id,
+                person=person,
+                step=-1,
+                at=writing.now,
             )
             says = f"{giver} handed over to {self._name(person)}."
             await say(

@@ -38,8 +38,10 @@ function group(element, id, required) {
   return { control: el("div", { id, role: "group" }, ...lines), value };
 }
 
-function input(block, names) {
-  const element = block.element;
+function input(block, names, before) {
+  // What was typed stays where the block kept its name, as in Slack.
+  const typed = before?.[block.block_id]?.[block.element.action_id ?? "input"];
+  const element = typed?.value ? { ...block.element, initial_value: typed.value } : block.element;
   const id = `input-${(count += 1)}`;
   let control;
   let grouped = null;
@@ -75,12 +77,19 @@ function input(block, names) {
   return { field, value, blockId: block.block_id, actionId: element.action_id ?? "input", error };
 }
 
-// `submit(values)` answers like the server: {ok, says, errors, keep_open}.
-export function modal(view, names, submit) {
+// `submit(values)` answers like the server: {ok, says, errors, keep_open}. `press(block, element, more, values)`
+// is called for what is pressed within. `before` holds the values of the view that this one replaces.
+export function modal(view, names, { submit, press, before }) {
   const inputs = [];
+  const entered = () => {
+    const values = {};
+    for (const one of inputs) (values[one.blockId] ??= {})[one.actionId] = one.value();
+    return values;
+  };
   const parts = view.blocks.map((block, index) => {
-    if (block.type !== "input") return draw([block], names, () => {})[0];
-    const made = input({ block_id: `b${index}`, ...block }, names);
+    const named = { block_id: `b${index}`, ...block };
+    if (block.type !== "input") return draw([named], names, (_, element, more) => press(named, element, more, entered()))[0];
+    const made = input(named, names, before);
     inputs.push(made);
     return made.field;
   });
@@ -95,9 +104,7 @@ export function modal(view, names, submit) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     send.disabled = true;
-    const values = {};
-    for (const one of inputs) (values[one.blockId] ??= {})[one.actionId] = one.value();
-    const answer = await submit(values);
+    const answer = await submit(entered());
     send.disabled = false;
     for (const one of inputs) {
       one.error.textContent = answer.errors?.[one.blockId] ?? "";
@@ -105,7 +112,7 @@ export function modal(view, names, submit) {
     }
     trouble.textContent = answer.ok || answer.errors ? "" : answer.says;
     trouble.hidden = !trouble.textContent;
-    if (!answer.keep_open) dialog.close();
+    if (!answer.keep_open) dialog.close("sent");
   });
-  return show(dialog);
+  return { dialog: show(dialog), entered };
 }

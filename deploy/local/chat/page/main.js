@@ -233,9 +233,27 @@ function happened(change) {
     if (gone) node(gone)?.remove();
     soon();
   } else if (change.type === "view" && change.tab === tab) {
-    document.querySelector("dialog[open]")?.close();
-    modal(change.view, names, (values) => send("/_page/submit", { view: change.id, values }));
+    showView(change);
   }
+}
+
+// The modal that is open; an update of it takes its place with what was typed.
+let open = null;
+function showView({ id, view }) {
+  const before = open?.id === id ? open.entered() : null;
+  document.querySelector("dialog[open]")?.close("replaced");
+  const within = async (block, element, more, values) => {
+    const pressed = { view: id, values, block_id: block.block_id, action_id: element.action_id, ...more };
+    const outcome = await send("/_page/press", pressed);
+    if (!outcome.ok) toast(outcome.says, true);
+  };
+  const made = modal(view, names, { before, press: within, submit: (values) => send("/_page/submit", { view: id, values }) });
+  open = { id, entered: made.entered };
+  made.dialog.addEventListener("close", () => {
+    if (made.dialog.returnValue === "replaced") return;
+    open = null;
+    if (view.notify_on_close && made.dialog.returnValue !== "sent") send("/_page/close", { view: id });
+  });
 }
 
 let waiting = null;

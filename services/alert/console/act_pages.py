@@ -1,0 +1,232 @@
+"""`/a/{token}/answer` and `/a/{token}/do`: answering and the other acts, as forms that a phone can fill in.
+
+Nothing here answers a GET: to open the answer's form tells others that somebody is writing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from services.alert.acting import AnswerForm, Answering, Doing, Done, Written
+from services.alert.chat import card_words
+from services.alert.chat.acts import said
+from services.alert.chat.links import EpisodeLink, LinkError
+from services.alert.chat.slack_act_forms import LATER, NEXT, later
+from services.alert.console.links_pages import EpisodePages
+from services.alert.domain.answering import Warned
+from services.alert.domain.card import CardAct, LineAct
+from services.alert.ports import Actor, ActResult
+from services.contracts.configuration import Configuration, Person
+from services.runtime.clock import Clock
+
+Field = Annotated[str, Form(max_length=4_000)]
+Text = Annotated[str, Form(max_length=50_000)]
+_WORDS = 3_000
+
+
+class ActPages:
+    """The forms behind an episode's page. The page has found out who presses."""
+
+    def __init__(
+        self,
+        page: EpisodePages,
+        answers: Answering,
+        doings: Doing,
+        configuration: Callable[[], Configuration],
+        clock: Clock,
+    ) -> None:
+        self._page = page
+        self._answers = answers
+        self._doings = doings
+        self._configuration = configuration
+        self._clock = clock
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(include_in_schema=False)
+        router.post("/a/{token}/answer")(self.answer)
+        router.post("/a/{token}/do")(self.do)
+        return router
+
+    async def answer(
+        self,
+        request: Request,
+        token: str,
+        form: Field = "",
+        step: Field = "open",
+        private: Field = "",
+        sent_with: Field = "",
+        seen: Field = "",
+        accepted: Field = "",
+        text: Text = "",
+    ) -> Response:
+        """Open the form, turn it public or private, or send it."""
+        known = self._who(request, token, form)
+        if isinstance(known, Response):
+            return known
+        link, person = known
+        by = Actor(person.id, "link")
+        wanted = {"yes": True, "no": False}.get(private)
+        if step != "send":
+            found = await self._answers.form(link.episode_id, by, private=wanted)
+            return self._form(request, token, person, found, text=text)
+        done = await self._answers.send(
+            Written(
+                request=sent_with,
+                episode_id=link.episode_id,
+                text=text,
+                private=bool(wanted),
+                seen=seen,
+                accepted=frozenset(accepted.split()),
+            ),
+            by,
+        )
+        if done.result is ActResult.cautioned or done.result is ActResult.impossible:
+            found = await self._answers.form(link.episode_id, by, private=wanted)
+            return self._form(
+                request, token, person, found, text=text, asked=done.warned, wrong=done.says
+            )
+        if done.sending is None:
+            says = f"{done.says or said(done.result, None)} Your text was: {text}"
+            return self._page.message(request, 409, "Not sent", says)
+        return self._back(token, person, done.result)
+
+    async def do(
+        self,
+        request: Request,
+        token: str,
+        form: Field = "",
+        act: Field = "",
+        ref: Field = "",
+        choice: Field = "",
+        beyond: Field = "",
+        sent_with: Field = "",
+        text: Field = "",
+    ) -> Response:
+        """One of the short acts."""
+        known = self._who(request, token, form)
+        if isinstance(known, Response):
+            return known
+        link, person = known
+        try:
+            done = await self._do(
+                link.episode_id, person, act, ref, choice, beyond, sent_with, text
+            )
+        except (KeyError, ValueError):
+            return self._page.message(
+                request, 400, "Not understood", "Choose one of the offered answers."
+            )
+        if done.says is not None and done.result is not ActResult.done:
+            return self._page.message(request, 409, "Not done", done.says)
+        return self._back(token, person, done.result)
+
+    async def _do(
+        self,
+        episode_id: str,
+        person: Person,
+        act: str,
+        ref: str,
+        choice: str,
+        beyond: str,
+        sent_with: str,
+        text: str,
+    ) -> Done:
+        by, now = Actor(person.id, "link"), self._clock.now()
+        if act == LineAct.undo:
+            return await self._answers.undo(ref, by)
+        if act == LineAct.kept:
+            return await self._doings.keep(ref, by)
+        match CardAct(act):
+            case CardAct.snooze:
+                until = later(choice, now, person.zone)
+                return await self._doings.snooze(episode_id, by, until, beyond=bool(beyond))
+            case CardAct.hand_over:
+                return await self._doings.hand_over(
+                    episode_id, by, None if choice == NEXT else choice
+                )
+            case CardAct.note:
+                return await self._doings.note(episode_id, by, text[:_WORDS], sent_with)
+            case CardAct.promise:
+                due = later(choice, now, person.zone)
+                return await self._doings.promise(episode_id, by, text, due, sent_with)
+            case CardAct.answered_in_private:
+                return await self._doings.answered_in_private(episode_id, by, ref)
+            case CardAct.reopen:
+                return await self._doings.reopen(episode_id, by)
+            case _:
+                raise ValueError(act)
+
+    async def choices(
+        self, episode_id: str, person: Person, acts: tuple[CardAct, ...]
+    ) -> dict[str, object]:
+        """What the episode's page offers beside claiming and closing."""
+        by = Actor(person.id, "link")
+        asked = CardAct.answered_in_private in acts
+        people = [
+            one for one in self._configuration().people if one.may_answer and one.id != person.id
+        ]
+        now = self._clock.now()
+        return {
+            "times": {k: v for k, v in LATER.items() if later(k, now, person.zone) > now},
+            "whom": {NEXT: "Whoever is next in the rota", **{one.id: one.name for one in people}},
+            "private_answers": await self._doings.private_answers(episode_id, by) if asked else [],
+            "sent_with": secrets.token_hex(12),
+        }
+
+    def _who(
+        self, request: Request, token: str, form: str
+    ) -> tuple[EpisodeLink, Person] | Response:
+        """The episode and who presses; or the page that says why not."""
+        try:
+            link = self._page.link(token)
+        except LinkError as error:
+            return self._page.refused(error)
+        if not self._page.from_our_page(request, form):
+            return self._page.stale_form()
+        person = self._page.presser(request, link)
+        if person is None:
+            return RedirectResponse(f"/a/{token}", status_code=303)
+        return link, person
+
+    def _form(
+        self,
+        request: Request,
+        token: str,
+        person: Person,
+        found: AnswerForm | Done,
+        *,
+        text: str,
+        asked: tuple[Warned, ...] = (),
+        wrong: str | None = None,
+    ) -> Response:
+        if isinstance(found, Done):
+            says = found.says or said(found.result, None)
+            return self._page.message(request, 409, "No answer from here", says)
+        warned = asked or found.warned
+        return self._page.draw(
+            request,
+            "answer.html",
+            person,
+            422 if asked or wrong else 200,
+            found=found,
+            token=token,
+            text=text,
+            asked=bool(asked),
+            wrong=wrong,
+            where=card_words.where_to_answer(replace(found.card, public=not found.way.private)),
+            warnings=[card_words.caution(one, found.card) for one in warned],
+            accepted=" ".join(one.key for one in warned),
+            sent_with=secrets.token_hex(12),
+        )
+
+    def _back(self, token: str, person: Person, result: ActResult) -> Response:
+        # See other: reloading the page does not press again.
+        answer = RedirectResponse(f"/a/{token}?said={result.value}", status_code=303)
+        self._page.sign_in(answer, person)
+        return answer
