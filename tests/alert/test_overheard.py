@@ -1,4 +1,4 @@
-"""What was found in a thread that was read again: an impostor is a matter of ours, other talk is not."""
+"""What was found in a thread that was read again waits for nobody; an impostor gets a card of its own."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def overheard(**found: Any) -> ClassifiedNotification:
 
 
 @pytest.mark.parametrize(
-    ("found", "opens"),
+    "found",
     [
-        ({"impersonates": "109348@social.example", "label": Label.spam}, True),
-        ({"needs_answer": 0.99}, False),
-        ({"sensitive": frozenset({Sensitive.legal})}, False),
+        {"impersonates": "109348@social.example", "label": Label.spam},
+        {"needs_answer": 0.99},
+        {"sensitive": frozenset({Sensitive.legal})},
     ],
 )
-def test_only_an_impostor_opens_an_episode(found: dict[str, Any], opens: bool) -> None:
+def test_what_was_overheard_opens_no_episode(found: dict[str, Any]) -> None:
     item = item_from(overheard(**found), 0.4)
-    assert item.opens is opens
-    assert item.needs_answer is opens
+    assert not item.opens
+    assert not item.needs_answer
 
 
 def test_it_is_known_whom_the_impostor_answers() -> None:

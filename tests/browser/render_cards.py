@@ -30,14 +30,16 @@ from deploy.local.chat.app import create_app as create_chat
 from deploy.local.chat.workspace import Member
 from deploy.local.ports import random_free_port
 from deploy.local.serving import StreamServer
-from services.alert.chat import adaptive_card
+from services.alert.chat import adaptive_boards, adaptive_card
 from services.alert.chat.links import Links
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
 from services.alert.console.app import create_app
+from services.alert.domain.boards.board import Board
 from services.alert.domain.card import Card, CardState
-from services.alert.ports import PersonRef
+from services.alert.ports import Actor, ActResult, PersonRef, Pressed
 from tests.alert.chat_builders import SECRET, MemoryEpisodes, card, configuration, line, row
+from tests.browser.sample_boards import boards
 
 # Microsoft's own renderer, from `npm ci` in tests/peers.
 RENDERER = Path(__file__).parent.parent / "peers/node_modules/adaptivecards/dist/adaptivecards.js"
@@ -113,6 +115,7 @@ def teams_page() -> str:
     mia = PersonRef("mia", "Mia", "mia@air.example")
     messages.append(adaptive_card.page_message(mia, samples()[0], links))
     messages.append(adaptive_card.line_message(line(HOSTILE), samples()[0], links))
+    messages += [adaptive_boards.board_message(one, links, NOW) for one in boards(configuration())]
     contents = [message["attachments"][0]["content"] for message in messages]
     # `<` as an escape: a card's text must not end the script that holds it.
     data = json.dumps(contents).replace("<", "\\u003c")
@@ -128,6 +131,18 @@ for (const content of {data}) {{
   drawn.append(card.render());
   document.body.append(drawn);
 }}</script>"""
+
+
+class Shown:
+    """Boards that are shown; nobody presses them."""
+
+    async def press(self, board_id: str, act: str, target: str, by: Actor) -> Pressed:
+        """Nothing happens."""
+        return Pressed(ActResult.already)
+
+    async def board(self, board_id: str) -> Board | None:
+        """The sample of that id."""
+        return next((one for one in boards(configuration()) if one.id == board_id), None)
 
 
 @contextlib.contextmanager
@@ -210,7 +225,11 @@ async def main(folder: Path) -> None:
     async def send(_person: str, _url: str) -> None: ...
 
     console = create_app(
-        episodes=episodes, configuration=lambda: file, links=links, send_sign_in=send
+        episodes=episodes,
+        configuration=lambda: file,
+        links=links,
+        send_sign_in=send,
+        boards=Shown(),
     )
     alert = uvicorn.Config(console, host="127.0.0.1", port=alert_port, log_level="warning")
     with running(StreamServer(create_chat(settings), chat_port)), running(uvicorn.Server(alert)):
@@ -221,6 +240,8 @@ async def main(folder: Path) -> None:
             if one.episode_id == "open":
                 await slack.thread(ref, line(), one, "t1")
                 await slack.page(PersonRef("mia", "Mia", "U0MIA1"), one, ref, "p1")
+        for one_board in boards(file):
+            await slack.post(one_board, f"d-{one_board.id}")
         await slack.close()
         mia = {"presence_session": links.session("mia")}
         shots = [
@@ -230,6 +251,7 @@ async def main(folder: Path) -> None:
             Shot("episode", links.episode("open"), mia, "summary >> nth=0"),
             Shot("who-are-you", links.episode("open"), {}),
             Shot("sensitive", links.episode("sensitive"), mia),
+            Shot("board", links.board("b-1"), mia),
             Shot("sign-in", f"{links.public_url}/sign-in", {}),
         ]
         chromium = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -21,7 +21,7 @@ from services.alert.chat.adaptive_card import (
     text_run,
 )
 from services.alert.chat.links import Links
-from services.alert.chat.text import clean, clip, clock_time, one_line
+from services.alert.chat.text import clean, clip, clock_time, joined_line, one_line
 from services.alert.domain.boards.board import Board, BoardAct, BoardLine
 from services.alert.ports import PersonRef
 
@@ -37,7 +37,7 @@ def _acts(board: Board, acts: Sequence[BoardAct], links: Links) -> list[Element]
 
 
 def _line(board: Board, line: BoardLine, links: Links, words: int, *, acts: bool) -> list[Element]:
-    drawn = [row(one_line(line.text))]
+    drawn = [row(joined_line(line.text))]
     if line.words is not None and words:
         said = clip(clean(line.words), words) or "(no text)"
         drawn.append(

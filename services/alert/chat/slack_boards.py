@@ -19,7 +19,7 @@ from services.alert.chat.slack_blocks import (
     quote,
     section,
 )
-from services.alert.chat.text import clean, clip, one_line
+from services.alert.chat.text import clean, clip, joined_line, one_line
 from services.alert.domain.boards.board import Board, BoardAct, BoardLine, Section
 
 BOARD_PREFIX = f"{ACTION_PREFIX}board:"
@@ -64,7 +64,7 @@ def _buttons(board: Board, acts: tuple[BoardAct, ...]) -> list[Block]:
 
 def _line(board: Board, line: BoardLine) -> list[Block]:
     buttons = _buttons(board, line.acts) + link_buttons("Open", line.url)
-    head = section(clip(one_line(line.text), LINE_LIMIT))
+    head = section(clip(joined_line(line.text), LINE_LIMIT))
     said = [] if line.words is None else [quote(clip(clean(line.words, lines=True), WORDS_LIMIT))]
     if len(buttons) == 1:
         head["accessory"] = buttons[0]
@@ -122,6 +122,6 @@ def page_blocks(board: Board, board_url: str | None, personal_url: str | None) -
     buttons += link_buttons("See the card", board_url)
     for button in link_buttons("Open without Slack", personal_url):
         buttons.append({**button, "action_id": f"{OPEN_ACTION}_personal"})
-    lines = [one_line(line.text) for part in board.content.sections for line in part.lines[:3]]
+    lines = [joined_line(line.text) for part in board.content.sections for line in part.lines[:3]]
     facts = [context(*[clip(line, LINE_LIMIT) for line in lines[:5]])] if lines else []
     return [section(clean(board.content.headline)), *facts, *_actions(buttons)]

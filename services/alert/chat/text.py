@@ -55,6 +55,11 @@ def one_line(text: str) -> str:
     return text
 
 
+def joined_line(text: str) -> str:
+    """Parts joined by ` · ` on one line: a part in a right-to-left script turns only itself around."""
+    return " · ".join(one_line(part) for part in text.split(" · "))
+
+
 def units(text: str) -> int:
     """Length in UTF-16 units: what the strictest reader of a "characters" limit would count."""
     return len(text) + sum(character > "\uffff" for character in text)

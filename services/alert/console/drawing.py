@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from services.alert.chat import card_words
-from services.alert.chat.text import clean, clock_time, time_of_day, web_address
+from services.alert.chat.text import clean, clock_time, joined_line, time_of_day, web_address
 
 STATIC_FILES = {"console.css": "text/css; charset=utf-8", "console.js": "text/javascript"}
 
@@ -50,6 +50,7 @@ class Pages:
             time_of_day=time_of_day,
             clock_time=clock_time,
             web_address=web_address,
+            joined_line=joined_line,
         )
         self._environment.filters["lines"] = lambda text: clean(text, lines=True)
 

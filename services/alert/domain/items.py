@@ -142,19 +142,14 @@ class Trace:
         return Trace(edit, min(times, default=None))
 
 
-def needs_answer(
-    verdict: Verdict | None, threshold: float, *, answers: bool = False, overheard: bool = False
-) -> bool:
+def needs_answer(verdict: Verdict | None, threshold: float, *, overheard: bool = False) -> bool:
     """Whether an inbound item with this verdict opens an episode.
 
-    Sensitive flags override the label, and so does an impostor who `answers` somebody. `threshold` is
-    `classify.needs_answer` of presence.yaml. What was only overheard was said to somebody else.
+    Sensitive flags override the label. `threshold` is `classify.needs_answer` of presence.yaml. What was
+    only overheard was said to somebody else. An impostor waits for no answer, so it has no clock: it is
+    a board beside its victim's episode (domain/boards/impersonation.py).
     """
-    if verdict is None:
-        return False
-    if verdict.impersonates is not None and answers:
-        return True
-    if overheard:
+    if verdict is None or overheard:
         return False
     if verdict.sensitive:
         return True
@@ -185,13 +180,7 @@ def item_from(event: ClassifiedNotification, threshold: float) -> Item:
         mentions=tuple(sorted({m.id for m in said.mentions} - {said.account_id})),
         origin=said.origin,
         may_page=said.may_page,
-        opens=inbound
-        and needs_answer(
-            verdict,
-            threshold,
-            answers=said.in_reply_to is not None,
-            overheard=bool(said.overheard),
-        ),
+        opens=inbound and needs_answer(verdict, threshold, overheard=bool(said.overheard)),
         needs_answer_score=verdict.needs_answer if verdict else None,
         label=verdict.label if verdict else None,
         urgency=verdict.urgency if verdict else Urgency.normal,

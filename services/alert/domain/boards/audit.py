@@ -71,12 +71,16 @@ class Found:
     about: str = ""
     """A destination's id."""
     reason: str = ""
+    more: bool = False
+    """There are more than `count`."""
 
     @property
     def says(self) -> str:
         """One line: what is wrong and what to do."""
         return _SAYS[self.finding].format(
-            count=self.count, about=self.about or "nowhere", reason=self.reason or "no answer"
+            count=f"{self.count}+" if self.more else self.count,
+            about=self.about or "nowhere",
+            reason=self.reason or "no answer",
         )
 
 
@@ -127,4 +131,5 @@ def _content(found: Sequence[Found], configuration: Configuration, made: datetim
 def _rounded(found: Found) -> Found:
     """A count that grows by the second changes the card at 10, 20, …, 100, 200, … only."""
     step = 10 ** max(0, len(str(found.count)) - 1)
-    return replace(found, count=found.count // step * step)
+    count = found.count // step * step
+    return replace(found, count=count, more=count < found.count)
