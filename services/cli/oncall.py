@@ -16,6 +16,7 @@ from rich.table import Table
 from services.alert.domain import rota as domain
 from services.cli.oncall_changes import export, import_time_off, override
 from services.cli.oncall_explain import explain
+from services.cli.oncall_forecast import forecast
 from services.cli.rota_source import (
     Team,
     at_option,
@@ -40,7 +41,7 @@ def oncall() -> None:
     """Who is on call now, this week, and when nobody is; changes at run time."""
 
 
-for command in (override, explain, export, import_time_off):
+for command in (override, explain, forecast, export, import_time_off):
     oncall.add_command(command)
 
 

@@ -44,3 +44,26 @@ limit 1
 
 -- name: paged_log
 select person, step, at from alert.paged where episode = %(episode)s order by at, id
+
+-- name: arrivals_by_hour
+-- Episodes that a person had to see to, by hour of the week where the team works.
+select (extract(isodow from opened_at at time zone %(zone)s)::int - 1) * 24
+           + extract(hour from opened_at at time zone %(zone)s)::int as place,
+       count(*) as episodes
+from alert.episodes
+where opened_at >= alert.now() - make_interval(days => %(days)s) and shows = 'card'
+  and state <> 'merged'
+group by 1
+
+-- name: arrivals_since
+select min(opened_at) as first, alert.now() as now
+from alert.episodes where shows = 'card' and state <> 'merged'
+  and opened_at >= alert.now() - make_interval(days => %(days)s)
+
+-- name: handling_time
+-- From the claim to the answer; a claim that was forgotten for hours is no handling.
+select avg(extract(epoch from ended_at - first_claimed_at)) as seconds, count(*) as episodes
+from alert.episodes
+where reason = 'answered' and first_claimed_at is not null and ended_at > first_claimed_at
+  and ended_at - first_claimed_at < interval '1 hour'
+  and opened_at >= alert.now() - make_interval(days => %(days)s)
