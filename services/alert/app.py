@@ -21,6 +21,7 @@ from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler, Outcom
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import PersonRef
+from services.alert.rota_watch import RotaWatch
 from services.alert.store import configurations
 from services.alert.store.acts import PostgresEpisodes
 from services.alert.store.announcements import Announcements
@@ -312,6 +313,9 @@ class AlertService:
             boards=self._boards,
         )
         for name, loop in sweep.loops().items():
+            self.workers.start(name, loop())
+        watch = RotaWatch(self._pool, self.active, self._clock, self._wake.changed)
+        for name, loop in watch.loops().items():
             self.workers.start(name, loop())
         for pipeline in self._pipelines:
             self.workers.start(f"deliver to {pipeline.destination.id}", pipeline.run())

@@ -155,7 +155,8 @@ def _show(
     console = Console(width=max(Console().width, 100))
     source = "as measured" if measured else "assumed: give --handling"
     console.print(
-        f"{share:g} % answered within {write_duration(goal)}, handling {length.total_seconds() / 60:.1f} min ({source}); "
+        f"{share:g} % answered within {write_duration(goal)}, "
+        f"handling {length.total_seconds() / 60:.1f} min ({source}); "
         f"{found.episodes} episodes in {found.weeks:.1f} weeks"
     )
     table = Table(box=None, padding=0)
