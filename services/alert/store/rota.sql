@@ -67,3 +67,34 @@ from alert.episodes
 where reason = 'answered' and first_claimed_at is not null and ended_at > first_claimed_at
   and ended_at - first_claimed_at < interval '1 hour'
   and opened_at >= alert.now() - make_interval(days => %(days)s)
+
+-- name: shift_start_add
+insert into alert.shift_starts (rota, begin_at, person, end_at)
+values (%(rota)s, %(begin)s, %(person)s, %(end)s)
+on conflict (rota, begin_at) do nothing
+
+-- name: shift_start_lock
+-- Whoever asks next, or says "I'm here", waits here.
+select rota, begin_at, person, end_at, here_by, over_at from alert.shift_starts
+where rota = %(rota)s and begin_at = %(begin)s for update
+
+-- name: shift_starts_standing
+-- What is asked, and for an hour what was answered or has passed.
+select rota, begin_at, person, end_at, here_by, over_at from alert.shift_starts
+where over_at is null or over_at > %(now)s::timestamptz - interval '1 hour'
+order by begin_at, rota
+
+-- name: shift_asks_of
+select rota, begin_at, number, person, destination, at from alert.shift_asks
+where (rota, begin_at) in (select * from unnest(%(rotas)s::text[], %(begins)s::timestamptz[]))
+order by rota, begin_at, number
+
+-- name: shift_ask_add
+insert into alert.shift_asks (rota, begin_at, number, person, destination, at)
+values (%(rota)s, %(begin)s, %(number)s, %(person)s, %(destination)s, alert.now())
+on conflict do nothing
+
+-- name: shift_start_over
+update alert.shift_starts set over_at = alert.now(), here_by = %(here_by)s,
+    here_at = case when %(here_by)s::text is null then null else alert.now() end
+where rota = %(rota)s and begin_at = %(begin)s and over_at is null
