@@ -37,6 +37,7 @@ from services.alert.store.in_force import InForce
 from services.alert.store.inbox import Inbox
 from services.alert.store.outbox import PostgresOutbox
 from services.alert.store.overrides import PostgresRoster
+from services.alert.store.shift_starts import PostgresShiftStarts
 from services.alert.store.sources import Sources
 from services.alert.sweep import Sweep, WakeUps
 from services.alert.team_file import TeamFile, checks
@@ -125,13 +126,16 @@ class AlertService:
         self._episodes = PostgresEpisodes(
             self._pool, self.active, self._metrics, self._wake.changed
         )
+        self._roster = PostgresRoster(self._pool, lambda: self._in_force.file, self._wake.changed)
+        self._starts = PostgresShiftStarts(
+            self._pool, self.active, self._roster, self._wake.changed
+        )
         self._boards = LiveBoards(
             self._pool,
-            open_keepers(self._pool, self.active, self._episodes, self._metrics),
+            open_keepers(self._pool, self.active, self._episodes, self._metrics, self._starts),
             self._wake.changed,
         )
         self._file = TeamFile(settings.config, loaded.sha256, self._pool, self._clock.now)
-        self._roster = PostgresRoster(self._pool, lambda: self._in_force.file, self._wake.changed)
         shared = (self._pool, self.active, self._metrics, self._wake.changed)
         self._answers, self._doings = Answers(*shared), Doings(*shared)
         self._outgoing, self._reminders = Outgoing(*shared), Reminders(*shared)
@@ -314,7 +318,7 @@ class AlertService:
         )
         for name, loop in sweep.loops().items():
             self.workers.start(name, loop())
-        watch = RotaWatch(self._pool, self.active, self._clock, self._wake.changed)
+        watch = RotaWatch(self._pool, self.active, self._clock, self._wake.changed, self._starts)
         for name, loop in watch.loops().items():
             self.workers.start(name, loop())
         for pipeline in self._pipelines:

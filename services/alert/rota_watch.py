@@ -1,4 +1,4 @@
-"""What the rota asks of the clock: the weekly notice of gaps."""
+"""What the rota asks of the clock: who is there at a shift's start, and the weekly notice of gaps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from psycopg import OperationalError
 
 from services.alert import public_holidays
 from services.alert.domain.gap_notice import weekly_notice
+from services.alert.store.shift_starts import PostgresShiftStarts
 from services.alert.store.sql import all_of
 from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration
@@ -21,6 +22,8 @@ log = get_logger(__name__)
 
 LOOK_FOR_GAPS = 600.0
 """Seconds between looks at whether this week's notice is due; the outbox takes it once a week."""
+LOOK_FOR_STARTS = 15.0
+"""Seconds between looks at shifts that have begun."""
 
 
 class RotaWatch:
@@ -32,7 +35,9 @@ class RotaWatch:
         configuration: Callable[[], Configuration],
         clock: Clock,
         changed: Callable[[], None] = lambda: None,
+        starts: PostgresShiftStarts | None = None,
     ) -> None:
+        self._starts = starts
         self._pool = pool
         self._configuration = configuration
         self._clock = clock
@@ -40,7 +45,12 @@ class RotaWatch:
 
     def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """By name, for Workers."""
-        return {"gaps": lambda: self._every(LOOK_FOR_GAPS, self.tell_gaps)}
+        found: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "gaps": lambda: self._every(LOOK_FOR_GAPS, self.tell_gaps)
+        }
+        if (starts := self._starts) is not None:
+            found["shift starts"] = lambda: self._every(LOOK_FOR_STARTS, starts.look)
+        return found
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         while True:
