@@ -10,6 +10,7 @@ from functools import partial
 from psycopg import OperationalError
 from pydantic import Field, SecretStr
 
+from services.alert.absence_calendars import AbsenceCalendars
 from services.alert.boards import LiveBoards
 from services.alert.chat.destinations import open_destinations, open_pipelines
 from services.alert.chat.links import Links
@@ -318,7 +319,14 @@ class AlertService:
         )
         for name, loop in sweep.loops().items():
             self.workers.start(name, loop())
-        watch = RotaWatch(self._pool, self.active, self._clock, self._wake.changed, self._starts)
+        watch = RotaWatch(
+            self._pool,
+            self.active,
+            self._clock,
+            self._wake.changed,
+            self._starts,
+            AbsenceCalendars(self._pool, self.active, self._roster, secret),
+        )
         for name, loop in watch.loops().items():
             self.workers.start(name, loop())
         for pipeline in self._pipelines:

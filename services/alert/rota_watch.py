@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import OperationalError
 
 from services.alert import public_holidays
+from services.alert.absence_calendars import AbsenceCalendars
 from services.alert.domain.gap_notice import weekly_notice
 from services.alert.store.shift_starts import PostgresShiftStarts
 from services.alert.store.sql import all_of
@@ -24,6 +25,8 @@ LOOK_FOR_GAPS = 600.0
 """Seconds between looks at whether this week's notice is due; the outbox takes it once a week."""
 LOOK_FOR_STARTS = 15.0
 """Seconds between looks at shifts that have begun."""
+LOOK_FOR_ABSENCES = 60.0
+"""Seconds between looks at whether a calendar is due."""
 
 
 class RotaWatch:
@@ -36,7 +39,9 @@ class RotaWatch:
         clock: Clock,
         changed: Callable[[], None] = lambda: None,
         starts: PostgresShiftStarts | None = None,
+        calendars: AbsenceCalendars | None = None,
     ) -> None:
+        self._calendars = calendars
         self._starts = starts
         self._pool = pool
         self._configuration = configuration
@@ -50,6 +55,8 @@ class RotaWatch:
         }
         if (starts := self._starts) is not None:
             found["shift starts"] = lambda: self._every(LOOK_FOR_STARTS, starts.look)
+        if (calendars := self._calendars) is not None:
+            found["absences"] = lambda: self._every(LOOK_FOR_ABSENCES, calendars.look)
         return found
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:

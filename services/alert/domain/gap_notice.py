@@ -44,7 +44,7 @@ def weekly_notice(
     if not lines:
         return None
     year, week, _ = local.isocalendar()
-    text = "\n".join((*lines, "Cover them: `presence oncall override add`, or /presence."))
+    text = "\n".join((*lines, "Cover them: `presence oncall override add`."))
     return GapNotice(team.routes[-1].destinations[0], text, year * 100 + week)
 
 

@@ -98,3 +98,13 @@ on conflict do nothing
 update alert.shift_starts set over_at = alert.now(), here_by = %(here_by)s,
     here_at = case when %(here_by)s::text is null then null else alert.now() end
 where rota = %(rota)s and begin_at = %(begin)s and over_at is null
+
+-- name: calendar_claim
+-- Whoever gets the row looks; the others, and a restart, wait until it is due again.
+insert into alert.calendars (person, looked_at) values (%(person)s, alert.now())
+on conflict (person) do update set looked_at = excluded.looked_at
+where calendars.looked_at <= alert.now() - make_interval(secs => %(seconds)s)
+returning etag
+
+-- name: calendar_read
+update alert.calendars set etag = %(etag)s where person = %(person)s
