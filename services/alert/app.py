@@ -10,6 +10,7 @@ from functools import partial
 from psycopg import OperationalError
 from pydantic import Field, SecretStr
 
+from services.alert.absence_calendars import AbsenceCalendars
 from services.alert.boards import LiveBoards
 from services.alert.chat.destinations import open_destinations, open_pipelines
 from services.alert.chat.links import Links
@@ -21,6 +22,7 @@ from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler, Outcom
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import PersonRef
+from services.alert.rota_watch import RotaWatch
 from services.alert.store import configurations
 from services.alert.store.acts import PostgresEpisodes
 from services.alert.store.announcements import Announcements
@@ -36,6 +38,7 @@ from services.alert.store.in_force import InForce
 from services.alert.store.inbox import Inbox
 from services.alert.store.outbox import PostgresOutbox
 from services.alert.store.overrides import PostgresRoster
+from services.alert.store.shift_starts import PostgresShiftStarts
 from services.alert.store.sources import Sources
 from services.alert.sweep import Sweep, WakeUps
 from services.alert.team_file import TeamFile, checks
@@ -124,13 +127,16 @@ class AlertService:
         self._episodes = PostgresEpisodes(
             self._pool, self.active, self._metrics, self._wake.changed
         )
+        self._roster = PostgresRoster(self._pool, lambda: self._in_force.file, self._wake.changed)
+        self._starts = PostgresShiftStarts(
+            self._pool, self.active, self._roster, self._wake.changed
+        )
         self._boards = LiveBoards(
             self._pool,
-            open_keepers(self._pool, self.active, self._episodes, self._metrics),
+            open_keepers(self._pool, self.active, self._episodes, self._metrics, self._starts),
             self._wake.changed,
         )
         self._file = TeamFile(settings.config, loaded.sha256, self._pool, self._clock.now)
-        self._roster = PostgresRoster(self._pool, lambda: self._in_force.file, self._wake.changed)
         shared = (self._pool, self.active, self._metrics, self._wake.changed)
         self._answers, self._doings = Answers(*shared), Doings(*shared)
         self._outgoing, self._reminders = Outgoing(*shared), Reminders(*shared)
@@ -314,6 +320,16 @@ class AlertService:
             boards=self._boards,
         )
         for name, loop in sweep.loops().items():
+            self.workers.start(name, loop())
+        watch = RotaWatch(
+            self._pool,
+            self.active,
+            self._clock,
+            self._wake.changed,
+            self._starts,
+            AbsenceCalendars(self._pool, self.active, self._roster, secret),
+        )
+        for name, loop in watch.loops().items():
             self.workers.start(name, loop())
         for pipeline in self._pipelines:
             self.workers.start(f"deliver to {pipeline.destination.id}", pipeline.run())

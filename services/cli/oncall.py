@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from services.alert import public_holidays
 from services.alert.domain import rota as domain
+from services.alert.domain.balance import Load, balance, homes
 from services.cli.oncall_changes import export, import_time_off, override
 from services.cli.oncall_explain import explain
+from services.cli.oncall_forecast import forecast
 from services.cli.rota_source import (
     Team,
     at_option,
@@ -40,7 +44,7 @@ def oncall() -> None:
     """Who is on call now, this week, and when nobody is; changes at run time."""
 
 
-for command in (override, explain, export, import_time_off):
+for command in (override, explain, forecast, export, import_time_off):
     oncall.add_command(command)
 
 
@@ -118,7 +122,10 @@ def week(file: Path, at: str | None, name: str | None, days: int, as_json: bool)
 @click.option("--days", default=AHEAD, show_default=True, type=click.IntRange(1, 366))
 @json_option
 def gaps(file: Path, at: str | None, name: str | None, days: int, as_json: bool) -> None:
-    """Hours in the next 21 days that are neither covered nor closed. Exit 1 where there are any."""
+    """Hours in the next 21 days that are neither covered nor closed, and how the load is shared.
+
+    Exit 1 where there are any. Nights are 22:00 to 06:00 where the person lives.
+    """
     team, begin = read_team(file).holds, instant(at)
     end = begin + timedelta(days=days)
     found = [
@@ -126,9 +133,24 @@ def gaps(file: Path, at: str | None, name: str | None, days: int, as_json: bool)
         for rota in rotas_named(team, name)
         for span in domain.gaps(rota, team.hours, begin, end)
     ]
+    loads = {
+        rota.id: balance(
+            rota,
+            team.hours,
+            begin,
+            end,
+            zones=homes(team),
+            is_holiday=public_holidays.of(rota),
+        )
+        for rota in rotas_named(team, name)
+    }
     if as_json:
         rows = [{"rota": rota.id, "from": span.begin, "to": span.end} for rota, span in found]
-        click.echo(orjson.dumps({"from": begin, "to": end, "gaps": rows}))
+        shared = {
+            rota: {person: asdict(load) for person, load in people.items()}
+            for rota, people in loads.items()
+        }
+        click.echo(orjson.dumps({"from": begin, "to": end, "gaps": rows, "balance": shared}))
     elif not found:
         click.echo(f"no gaps in the next {days} days")
     else:
@@ -138,8 +160,20 @@ def gaps(file: Path, at: str | None, name: str | None, days: int, as_json: bool)
             table.add_row(rota.id, shown_time(span.begin, rota), shown_time(span.end, rota), hours)
         Console().print(table)
         click.echo("cover them with a layer or an override, or close them with open_hours")
+    if not as_json:
+        _show_balance(team, loads)
     if found:
         raise SystemExit(1)
+
+
+def _show_balance(team: Configuration, loads: dict[str, dict[str, Load]]) -> None:
+    """Hours on call; nights, weekends and public holidays are counted within them."""
+    table = Table("rota", "who", "hours", "nights", "weekends", "holidays", box=None)
+    for rota, people in loads.items():
+        for person, load in sorted(people.items()):
+            figures = (load.hours, load.nights, load.weekends, load.holidays)
+            table.add_row(rota, shown_name(team, person), *(f"{one:.1f}" for one in figures))
+    Console().print(table)
 
 
 def _say_source(source: Team) -> None:

@@ -170,7 +170,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 async def serving(path: str, handle: Handler) -> AsyncIterator[str]:
     """Serve on a free port of this machine; the address without the path's last part."""
     app = web.Application()
-    app.router.add_post(path, handle)
+    app.router.add_route("*", path, handle)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

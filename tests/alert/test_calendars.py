@@ -7,11 +7,18 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from aiohttp import web
 from icalendar import Calendar
+from pydantic import SecretStr
 
+from services.alert.absence_calendars import AbsenceCalendars
 from services.alert.calendars import CalendarError, absences, repeated, shifts_calendar
 from services.alert.domain.rota_changes import ChangeKind, RotaChange, in_effect
-from tests.alert.builders import at, configuration
+from services.alert.store.overrides import PostgresRoster
+from tests.alert.builders import PRESENCE, at, configuration
+from tests.alert.chat_servers import serving
+from tests.alert.story import story
+from tests.conftest import FreshDatabase
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOLIDAYS = """BEGIN:VCALENDAR
@@ -99,3 +106,46 @@ def test_a_word_picks_absences_out_of_a_shared_calendar() -> None:
 def test_what_is_no_calendar_is_refused(text: str) -> None:
     with pytest.raises(CalendarError):
         absences(text, BERLIN, at(0))
+
+
+@pytest.mark.integration
+async def test_a_persons_calendar_is_followed_by_one_replica_and_not_more_often_than_agreed(
+    postgres: FreshDatabase,
+) -> None:
+    asked: list[str | None] = []
+    served = [HOLIDAYS]
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.headers.get("if-none-match"))
+        tag = f'"{len(served[-1])}"'
+        if request.headers.get("if-none-match") == tag:
+            return web.Response(status=304)
+        return web.Response(text=served[-1], headers={"etag": tag})
+
+    line = "  - {id: mia, name: Mia, roles: [responder], slack: U1"
+    text = PRESENCE.replace(line, f"{line}, time_off_calendar: MIAS_CALENDAR, zone: Europe/Berlin")
+    async with (
+        serving("/mia.ics", handle) as address,
+        story(postgres(), configuration(text)) as told,
+    ):
+        roster = PostgresRoster(told.pool, lambda: told.file)
+        replicas = [
+            AbsenceCalendars(
+                told.pool, lambda: told.file, roster, lambda _name: SecretStr(f"{address}/mia.ics")
+            )
+            for _ in range(2)
+        ]
+
+        async def look(minutes: float) -> int:
+            await told.at(minutes)
+            return sum([await one.look() for one in replicas])
+
+        assert (await look(0), await look(29), len(asked)) == (1, 0, 1)
+        assert {row.change.person for row in await roster.overrides()} == {"mia"}
+        assert (await look(31), asked[-1]) == (0, f'"{len(HOLIDAYS)}"')
+        served.append("gone: an error page")
+        assert await look(62) == 0
+        assert len(await roster.overrides()) == 3, "what cannot be read changes nothing"
+        served.append("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//t//EN\r\nEND:VCALENDAR\r\n")
+        assert await look(93) == 1
+        assert await roster.overrides() == [], "she is back"

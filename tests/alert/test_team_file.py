@@ -151,7 +151,7 @@ def test_quiet_hours_beside_the_shifts_are_fine() -> None:
         "members: [mia, ben]}",
         "members: [mia, ben]}\n        restriction: [{from: '08:00', to: '20:00'}]",
     )
-    assert parse(text, checks=checks(at(0)))
+    assert parse(text, checks=checks(at(0))).people[1].quiet_hours
 
 
 def test_a_region_without_known_holidays_is_refused() -> None:

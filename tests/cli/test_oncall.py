@@ -63,3 +63,31 @@ def test_a_time_without_an_offset_and_an_unknown_rota_are_used_wrongly(tmp_path:
     assert "has no offset" in ask(path, "now", "--at", "2026-11-23T12:00:00").output
     assert "there is: social" in ask(path, "now", "--rota", "night").output
     assert ask(path, "now", "--rota", "night").exit_code == 2
+
+
+def test_a_forecast_shows_the_hours_that_fall_short(tmp_path: Path) -> None:
+    path = write(tmp_path, members="mia, ben")
+    figures = tmp_path / "figures.csv"
+    figures.write_text("weekday,hour,arrivals\nmonday,10,4\n1,11,40\nsunday,3,9\n")
+    result = ask(path, "forecast", str(figures), "--handling", "4m", "--at", MONDAY_NOON)
+    assert result.exit_code == 1
+    assert "Tue 11:00" in result.stdout
+    assert "Mon 10:00" not in result.stdout, "one person is enough"
+    assert "Sun 03:00" not in result.stdout, "closed"
+    told = read(path, "forecast", str(figures), "--at", MONDAY_NOON)
+    assert len(told["hours"]) == 168
+    assert [one["needed"] for one in told["hours"] if one["short"]] == [4]
+
+
+def test_figures_that_are_none_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    for name, text in (
+        ("a.json", '{"arrivals": [1, 2]}'),
+        ("b.json", "[]"),
+        ("c.csv", "a,b\n1,2\n"),
+        ("d.csv", "weekday,hour,arrivals\n9,1,1\n"),
+    ):
+        figures = tmp_path / name
+        figures.write_text(text)
+        result = ask(path, "forecast", str(figures))
+        assert (result.exit_code, name in result.output) == (1, True)

@@ -151,6 +151,17 @@ def neighbour(rota: Rota, at: datetime, who: Who) -> str | None:
     return None
 
 
+def others_in_turn(rota: Rota, at: datetime) -> tuple[str, ...]:
+    """The covering layer's other members who are not away, in the order of their turns from now on."""
+    now, found = on_call(rota, at), _covering(rota, at)
+    if found is None:
+        return ()
+    members, begin = found.layer.rotation.members, found.held.number
+    turns = [members[(begin + ahead) % len(members)] for ahead in range(len(members))]
+    gone = away(rota, at) | ({now.person} if now else set())
+    return tuple(member for member in dict.fromkeys(turns) if member not in gone)
+
+
 def closed(rota: Rota, hours: Sequence[Hours], at: datetime) -> bool:
     """Whether `at` lies in the rota's closed hours: intended absence, no page, no gap."""
     kept = next((one for one in hours if one.id == rota.open_hours), None)

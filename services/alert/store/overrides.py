@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,7 +31,7 @@ from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration, Who
 from services.runtime.postgres import Pool
 
-TRUSTED = frozenset({"cli", "api"})
+TRUSTED = frozenset({"cli", "api", "calendar"})
 """Through these, whoever runs the installation acts: they hold the database or the API's token."""
 
 
@@ -47,6 +47,13 @@ class _Edit:
     adds: tuple[tuple[RotaChange, str | None], ...] = ()
     """With the id of the calendar entry that each comes from."""
     removes: tuple[str, ...] = ()
+
+
+def _as_it_is(edit: _Edit) -> Callable[[Connection], Awaitable[_Edit]]:
+    async def known(_connection: Connection) -> _Edit:
+        return edit
+
+    return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +142,16 @@ class PostgresRoster:
         only_look: bool = False,
     ) -> ChangeOutcome:
         """See Roster."""
-        edit = _Edit(adds=((change, None),))
-        return await self._apply(edit, by, accept_gaps, only_look)
+        return await self._apply(
+            _as_it_is(_Edit(adds=((change, None),))), by, accept_gaps, only_look
+        )
 
     async def remove(
         self, change_id: str, by: Actor, *, accept_gaps: bool = False, only_look: bool = False
     ) -> ChangeOutcome:
         """See Roster."""
-        return await self._apply(_Edit(removes=(change_id,)), by, accept_gaps, only_look)
+        edit = _as_it_is(_Edit(removes=(change_id,)))
+        return await self._apply(edit, by, accept_gaps, only_look)
 
     async def import_time_off(
         self, person: str, absences: Sequence[Away], by: Actor, *, only_look: bool = False
@@ -151,33 +160,45 @@ class PostgresRoster:
 
         What has ended stays as it was. Gaps are accepted: an absence is a fact.
         """
-        async with self._pool.connection() as connection:
+        wanted = {one.uid: one for one in absences}
+        found = Imported(0, 0, 0, Proposal())
+
+        async def compare(connection: Connection) -> _Edit:
+            nonlocal found
             rows = await all_of(connection, "rota_imported", person=person)
-        known = {(row["calendar_uid"], row["begin_at"], row["end_at"]): row for row in rows}
-        wanted = {(one.uid, one.span.begin, one.span.end): one for one in absences}
-        edit = _Edit(
-            adds=tuple(
-                (_time_off(person, one), one.uid) for key, one in wanted.items() if key not in known
-            ),
-            removes=tuple(str(row["id"]) for key, row in known.items() if key not in wanted),
-        )
-        proposal = Proposal()
-        if edit.adds or edit.removes:
-            outcome = await self._apply(edit, by, accept_gaps=True, only_look=only_look)
-            proposal = outcome.proposal
-        kept = len(known.keys() & wanted.keys())
-        return Imported(len(edit.adds), len(edit.removes), kept, proposal)
+            same = {
+                row["calendar_uid"]
+                for row in rows
+                if (one := wanted.get(row["calendar_uid"]))
+                and one.span == (row["begin_at"], row["end_at"])
+            }
+            edit = _Edit(
+                adds=tuple(
+                    (_time_off(person, one), uid) for uid, one in wanted.items() if uid not in same
+                ),
+                removes=tuple(str(row["id"]) for row in rows if row["calendar_uid"] not in same),
+            )
+            found = Imported(len(edit.adds), len(edit.removes), len(same), Proposal())
+            return edit
+
+        outcome = await self._apply(compare, by, accept_gaps=True, only_look=only_look)
+        return replace(found, proposal=outcome.proposal)
 
     async def _apply(
-        self, edit: _Edit, by: Actor, accept_gaps: bool, only_look: bool
+        self,
+        wanted: Callable[[Connection], Awaitable[_Edit]],
+        by: Actor,
+        accept_gaps: bool,
+        only_look: bool,
     ) -> ChangeOutcome:
         """Judge and write in one transaction; whoever else changes the rota waits meanwhile."""
-        adds = [
-            (replace(change, set_by=by.person_id, through=by.through), uid)
-            for change, uid in edit.adds
-        ]
         async with self._pool.connection() as connection, connection.transaction():
             standing = await self._lock(connection)
+            edit = await wanted(connection)
+            adds = [
+                (replace(change, set_by=by.person_id, through=by.through), uid)
+                for change, uid in edit.adds
+            ]
             removed = [one for one in standing.changes if one.id in edit.removes]
             changes = [*removed, *(change for change, _ in adds)]
             outcome = self._judged(standing, changes, removed, by, accept_gaps, only_look)

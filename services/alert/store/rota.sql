@@ -44,3 +44,67 @@ limit 1
 
 -- name: paged_log
 select person, step, at from alert.paged where episode = %(episode)s order by at, id
+
+-- name: arrivals_by_hour
+-- Episodes that a person had to see to, by hour of the week where the team works.
+select (extract(isodow from opened_at at time zone %(zone)s)::int - 1) * 24
+           + extract(hour from opened_at at time zone %(zone)s)::int as place,
+       count(*) as episodes
+from alert.episodes
+where opened_at >= alert.now() - make_interval(days => %(days)s) and shows = 'card'
+  and state <> 'merged'
+group by 1
+
+-- name: arrivals_since
+select min(opened_at) as first, alert.now() as now
+from alert.episodes where shows = 'card' and state <> 'merged'
+  and opened_at >= alert.now() - make_interval(days => %(days)s)
+
+-- name: handling_time
+-- From the claim to the answer; a claim that was forgotten for hours is no handling.
+select avg(extract(epoch from ended_at - first_claimed_at)) as seconds, count(*) as episodes
+from alert.episodes
+where reason = 'answered' and first_claimed_at is not null and ended_at > first_claimed_at
+  and ended_at - first_claimed_at < interval '1 hour'
+  and opened_at >= alert.now() - make_interval(days => %(days)s)
+
+-- name: shift_start_add
+insert into alert.shift_starts (rota, begin_at, person, end_at)
+values (%(rota)s, %(begin)s, %(person)s, %(end)s)
+on conflict (rota, begin_at) do nothing
+
+-- name: shift_start_lock
+-- Whoever asks next, or says "I'm here", waits here.
+select rota, begin_at, person, end_at, here_by, over_at from alert.shift_starts
+where rota = %(rota)s and begin_at = %(begin)s for update
+
+-- name: shift_starts_standing
+-- What is asked, and for an hour what was answered or has passed.
+select rota, begin_at, person, end_at, here_by, over_at from alert.shift_starts
+where over_at is null or over_at > %(now)s::timestamptz - interval '1 hour'
+order by begin_at, rota
+
+-- name: shift_asks_of
+select rota, begin_at, number, person, destination, at from alert.shift_asks
+where (rota, begin_at) in (select * from unnest(%(rotas)s::text[], %(begins)s::timestamptz[]))
+order by rota, begin_at, number
+
+-- name: shift_ask_add
+insert into alert.shift_asks (rota, begin_at, number, person, destination, at)
+values (%(rota)s, %(begin)s, %(number)s, %(person)s, %(destination)s, alert.now())
+on conflict do nothing
+
+-- name: shift_start_over
+update alert.shift_starts set over_at = alert.now(), here_by = %(here_by)s,
+    here_at = case when %(here_by)s::text is null then null else alert.now() end
+where rota = %(rota)s and begin_at = %(begin)s and over_at is null
+
+-- name: calendar_claim
+-- Whoever gets the row looks; the others, and a restart, wait until it is due again.
+insert into alert.calendars (person, looked_at) values (%(person)s, alert.now())
+on conflict (person) do update set looked_at = excluded.looked_at
+where calendars.looked_at <= alert.now() - make_interval(secs => %(seconds)s)
+returning etag
+
+-- name: calendar_read
+update alert.calendars set etag = %(etag)s where person = %(person)s

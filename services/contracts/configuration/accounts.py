@@ -319,6 +319,8 @@ class Person(Section):
     languages: tuple[str, ...] = ()
     contacts: tuple[str, ...] = ()
     """Ways to reach them, in order: slack, teams, email, or a URL of an Apprise service."""
+    time_off_calendar: SecretName | None = None
+    """Environment variable with the address of their calendar of absences (iCalendar): it is a secret."""
     quiet_hours: tuple[Interval, ...] = ()
     """In their zone: a page to everybody leaves them out then. May never cover a shift of theirs."""
 

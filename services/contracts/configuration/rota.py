@@ -128,6 +128,9 @@ class Rota(Section):
     time_off: tuple[TimeOff, ...] = ()
     open_hours: Id | None = None
     """Hours outside of which nobody is paged on purpose (closed hours). None: always open."""
+    confirm_within: Duration | None = None
+    """At a shift's start the person says "I'm here"; without it for so long (10m) the next way to reach
+    them is tried, then the next in turn. None: nobody is asked."""
     public_holidays: str | None = Field(None, pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")
     """The country (DE) or region (DE-BY) whose public holidays count in the balance of shifts."""
 
