@@ -191,9 +191,9 @@ class AlertService:
                 self.active,
                 slack,
                 self._clock,
-                self._boards,
-                self._answers,
-                self._doings,
+                boards=self._boards,
+                answers=self._answers,
+                doings=self._doings,
             )
         console = create_app(
             episodes=self._episodes,

@@ -50,7 +50,7 @@ class Phone:
 
 def hidden(page: str, name: str) -> str:
     """A hidden field's value, in the form that sends."""
-    return re.findall(rf'name="{name}" value="([^"]*)"', page)[-1]
+    return str(re.findall(rf'name="{name}" value="([^"]*)"', page)[-1])
 
 
 @pytest.fixture

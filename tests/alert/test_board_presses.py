@@ -69,7 +69,7 @@ async def press_in_slack(boards: MemoryBoards, *payloads: dict[str, Any]) -> lis
         slack = SlackDestination("slack", "C0HELP1", client, links)
         file = configuration()
         interactions = SlackInteractions(
-            MemoryEpisodes(), lambda: file, [slack], ManualClock(NOON), boards
+            MemoryEpisodes(), lambda: file, [slack], ManualClock(NOON), boards=boards
         )
         for payload in payloads:
             await interactions.handle(payload)

@@ -133,7 +133,12 @@ async def room(postgres: FreshDatabase) -> AsyncIterator[Room]:
             client = SlackClient(SecretStr(TOKEN), f"{address}/api/")
             destination = SlackDestination("room", "C1", client)
             interactions = SlackInteractions(
-                told.episodes, lambda: told.file, [destination], clock, told.answers, told.doings
+                told.episodes,
+                lambda: told.file,
+                [destination],
+                clock,
+                answers=told.answers,
+                doings=told.doings,
             )
             app = create_app(
                 episodes=told.episodes,

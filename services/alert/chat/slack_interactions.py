@@ -53,6 +53,7 @@ class SlackInteractions:
         configuration: Callable[[], Configuration],
         destinations: Sequence[SlackDestination],
         clock: Clock,
+        *,
         boards: Boards | None = None,
         answers: Answering | None = None,
         doings: Doing | None = None,
