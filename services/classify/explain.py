@@ -7,6 +7,7 @@ engine, in words that a person wrote.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import log
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -25,7 +26,7 @@ _PIECES: Final = 60
 _SHOWN: Final = 6
 _SIGNS: Final = 4
 """Characters of a piece in a script without spaces."""
-_NOTHING: Final = 0.005
+_NOTHING: Final = 0.05
 
 
 class _Model(BaseModel):
@@ -37,7 +38,7 @@ class Feature(_Model):
 
     words: str
     weight: float
-    """How much less likely that label is without it; negative: how much likelier."""
+    """By how much the log-odds of that label fall without it; negative: by how much they rise."""
 
 
 class TextAlone(_Model):
@@ -111,11 +112,19 @@ def _features(classifier: Classifier, item: Notification, read: Read) -> tuple[F
         [item.model_copy(update={"text": item.text.replace(piece, " ")}) for piece in pieces]
     )
     weighed = [
-        Feature(words=piece, weight=round(read.scores[column] - one.scores[column], 3))
+        Feature(
+            words=piece, weight=round(_odds(read.scores[column]) - _odds(one.scores[column]), 2)
+        )
         for piece, one in zip(pieces, without, strict=True)
     ]
     telling = [one for one in weighed if abs(one.weight) >= _NOTHING]
     return tuple(sorted(telling, key=lambda one: -abs(one.weight))[:_SHOWN])
+
+
+def _odds(score: float) -> float:
+    """Log-odds: what is sure by many words at once still shows which."""
+    kept = min(max(score, 1e-6), 1 - 1e-6)
+    return log(kept / (1 - kept))
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ from services.contracts.events import Notification
 def explain_texts(text: str | None, file: Path | None, model: str | None, *, as_json: bool) -> None:
     """One explanation each, with the costs that are the default."""
     classifier = Classifier(
-        create_reader(), engine_named("linear", model), Costs(), signs=shipped_signs()
+        create_reader(), engine_named("cascade", model), Costs(), signs=shipped_signs()
     )
     console = Console()
     for item in _items(text, file):
