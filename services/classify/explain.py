@@ -6,8 +6,8 @@ engine, in words that a person wrote.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from math import log
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -26,7 +26,7 @@ _PIECES: Final = 60
 _SHOWN: Final = 6
 _SIGNS: Final = 4
 """Characters of a piece in a script without spaces."""
-_NOTHING: Final = 0.1
+_NOTHING: Final = 0.05
 
 
 class _Model(BaseModel):
@@ -38,8 +38,7 @@ class Feature(_Model):
 
     words: str
     weight: float
-    """By how much the log-odds of that label fall without it; negative: rise. Not the probability: of a
-    text that is plain, no single word changes that."""
+    """By how much the log-odds of that label fall without it; negative: by how much they rise."""
 
 
 class TextAlone(_Model):
@@ -122,9 +121,10 @@ def _features(classifier: Classifier, item: Notification, read: Read) -> tuple[F
     return tuple(sorted(telling, key=lambda one: -abs(one.weight))[:_SHOWN])
 
 
-def _odds(probability: float) -> float:
-    within = min(max(probability, 1e-6), 1 - 1e-6)
-    return math.log(within / (1 - within))
+def _odds(score: float) -> float:
+    """Log-odds: what is sure by many words at once still shows which."""
+    kept = min(max(score, 1e-6), 1 - 1e-6)
+    return log(kept / (1 - kept))
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -10,14 +10,14 @@ from typing import Final
 from services.classify.classifier import NOTHING_LEARNED, Classifier
 from services.classify.domain.impersonation import Identity
 from services.classify.domain.lessons import Lessons
-from services.classify.engines.cascade import Asked, CascadeEngine, nobody
+from services.classify.engines.cascade import Asked, CascadeEngine, Head, nobody
 from services.classify.engines.model_file import UnusableModel
 from services.classify.engines.port import TextEngine
 from services.classify.engines.rules import RulesEngine
 from services.classify.languages import LanguageDetector
 from services.classify.reader import Reader
 from services.classify.sign_lists import spam_signs
-from services.classify.stages import Spent, unmeasured
+from services.classify.stages import Spent, Stage, unmeasured
 from services.classify.word_lists import built_in
 from services.contracts.configuration import Configuration
 from services.runtime.errors import WrongConfiguration
@@ -63,9 +63,12 @@ def create_classifier(
     spent: Spent = unmeasured,
 ) -> Classifier:
     """What the service runs."""
-    return _serving(
-        configuration, load_engine(configuration.classify.model), lessons=lessons, spent=spent
-    )
+
+    def asked(head: Head, texts: int, settled: int, seconds: float) -> None:
+        spent(Stage(head.value), texts, seconds)
+
+    engine = load_engine(configuration.classify.model, asked=asked)
+    return _serving(configuration, engine, lessons=lessons, spent=spent)
 
 
 def create_challenger(configuration: Configuration) -> Classifier | None:

@@ -14,6 +14,9 @@ class Stage(StrEnum):
 
     reading = "reading"
     text = "text"
+    """The text engine as a whole; of it:"""
+    linear = "linear"
+    sentence = "sentence"
     llm = "llm"
     layers = "layers"
 

@@ -8,8 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from services.classify.classifier import Classifier
+from services.classify.engines.cascade import Head
 from services.classify.explain import explain
 from services.classify.http import classify_app
+from services.classify.stages import Stage
 from services.cli.run import classify
 from services.contracts.configuration import Costs
 from services.contracts.events import Label
@@ -76,3 +78,7 @@ def test_the_command_reads_texts_rows_and_notifications() -> None:
     broken = CliRunner().invoke(classify, ["--file", "-"], input=b"fine\n{broken\n")
     assert broken.exit_code == 1
     assert "line 2" in broken.output
+
+
+def test_every_head_of_the_cascade_is_a_stage_of_the_metrics() -> None:
+    assert {head.value for head in Head} <= {stage.value for stage in Stage}
