@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import html
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -65,6 +66,7 @@ class LocalMastodon:
         self.notifications: dict[int, Entity] = {}
         self.statuses: dict[int, Entity] = {}
         self.streams: set[Stream] = set()
+        self._answered: dict[str, Entity] = {}
 
     def happen(self, event: str, payload: Any) -> None:
         """Store it and stream it. Raises ValueError on an event that Mastodon does not have."""
@@ -85,6 +87,33 @@ class LocalMastodon:
         for stream in self.streams:
             if stream.wants(event):
                 stream.put(frame)
+
+    def answer(self, written: Mapping[str, Any], key: str, now: datetime) -> Entity | None:
+        """The account answers one of the statuses here; once for an idempotency key. None: no such one."""
+        if key in self._answered:
+            return self._answered[key]
+        about = self.statuses.get(int(written.get("in_reply_to_id") or 0))
+        text = str(written.get("status") or "").strip()
+        if about is None or not text:
+            return None
+        person, number = about["account"], str(max(self.statuses) + 1)
+        status = about | {
+            "id": number,
+            "created_at": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "in_reply_to_id": about["id"],
+            "in_reply_to_account_id": person["id"],
+            "visibility": written.get("visibility") or "public",
+            "uri": f"{self.account['uri']}/statuses/{number}",
+            "url": f"{self.account['url']}/{number}",
+            "edited_at": None,
+            "content": f"<p>{html.escape(text, quote=False)}</p>",
+            "account": self.account,
+            "mentions": [{name: person[name] for name in ("id", "username", "url", "acct")}],
+        }
+        if key:
+            self._answered[key] = status
+        self.happen("update", status)
+        return status
 
     def disconnect(self) -> int:
         """Cut every stream, as a restarted server does."""
@@ -184,6 +213,7 @@ class Api:
         ]
         return [
             *(Route(path, self._known(endpoint)) for path, endpoint in own),
+            Route("/api/v1/statuses", self._known(self.post_status), methods=["POST"]),
             Route("/api/v1/instance", self.instance_v1),
             Route("/api/v2/instance", self.instance),
             Route("/api/v1/streaming/health", lambda _: Response("OK", media_type="text/plain")),
@@ -220,6 +250,16 @@ class Api:
     async def status(self, request: Request) -> Response:
         found = self.server.statuses.get(request.path_params["id"])
         return JSONResponse(found) if found else _not_found()
+
+    async def post_status(self, request: Request) -> Response:
+        """An answer of the account; the demo's server takes nothing else."""
+        json = request.headers.get("content-type", "").startswith("application/json")
+        written = await request.json() if json else dict(await request.form())
+        key = request.headers.get("idempotency-key", "")
+        found = self.server.answer(written, key, datetime.now(UTC))
+        if found is None:
+            return JSONResponse({"error": "Validation failed: an answer needs its status"}, 422)
+        return JSONResponse(found)
 
     async def context(self, request: Request) -> Response:
         found = self.server.statuses.get(request.path_params["id"])

@@ -37,7 +37,8 @@ class Phone:
     path: str
 
     async def page(self) -> str:
-        return (await self.browser.get(self.path)).text
+        answer: httpx.Response = await self.browser.get(self.path)
+        return str(answer.text)
 
     async def post(self, where: str, page: str, **fields: str) -> httpx.Response:
         """A form of that page is sent, with its hidden fields."""

@@ -134,3 +134,20 @@ def test_a_wrong_token_is_refused(server: str) -> None:
 def test_an_event_that_mastodon_does_not_have_is_refused(server: str) -> None:
     sent = httpx.post(f"{server}/_demo/events", json={"event": "earthquake", "payload": {}})
     assert sent.status_code == 422
+
+
+def test_an_answer_stands_in_its_thread_once_for_its_key(server: str, client: Mastodon) -> None:
+    happen(server, STORY)
+    asked = next(
+        one["payload"]["status"] for one in (d.body for d in STORY) if "status" in one["payload"]
+    )
+    told = [
+        client.status_post(
+            "@ana We <are> on it", in_reply_to_id=asked["id"], idempotency_key="reply-1"
+        )
+        for _ in range(2)
+    ]
+    assert told[0].id == told[1].id
+    below = client.status_context(asked["id"]).descendants
+    assert [one.content for one in below].count("<p>@ana We &lt;are&gt; on it</p>") == 1
+    assert client.account_statuses(told[0].account.id)[0].id == told[0].id

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,14 @@ from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
 from services.alert.chat.slack_interactions import SlackInteractions
 from services.alert.console.app import create_app
-from services.alert.domain.card import CardState
+from services.alert.domain.card import (
+    CardAct,
+    CardLine,
+    CardState,
+    CardStatus,
+    LineAct,
+    StatusKind,
+)
 from services.alert.ports import DeliveryReason, PersonRef, Purpose
 from services.contracts.events import CloseReason
 from services.runtime.backoff import Backoff
@@ -186,6 +193,35 @@ def _history(peer: Peer, **more: str) -> list[dict[str, Any]]:
     fields = {"channel": peer.channel, "include_all_metadata": "true", **more}
     found: list[dict[str, Any]] = _call(peer.base_url, method, **fields)["messages"]
     return found
+
+
+async def test_a_line_that_asks_stands_beneath_the_card_and_is_changed_in_its_place(
+    peer: Peer, slack: SlackDestination
+) -> None:
+    answering = card(
+        acts=tuple(CardAct),
+        status=(CardStatus(StatusKind.pending, "Mia", datetime.now(UTC), ref="a" * 36),),
+    )
+    ref = await slack.post(answering, "d-answering")
+    asks = CardLine(
+        "line/1",
+        "tom",
+        datetime.now(UTC),
+        "We is on it",
+        says="Tom wrote an answer:",
+        mention=peer.member,
+        about="a" * 36,
+        asks=(LineAct.approve, LineAct.edit, LineAct.reject),
+    )
+    posted = await slack.thread(ref, asks, answering, "d-line")
+    gone = replace(asks, words="(deleted by its author)", asks=(), mention=None)
+    assert await slack.change_line(posted, gone, answering) == posted
+    _, line = _history(peer, ts=ref.id)
+    shown = json.dumps(line["blocks"])
+    assert "deleted by its author" in shown
+    assert "Approve" not in shown
+    (found,) = [one for one in _history(peer) if one["ts"] == ref.id]
+    assert "Undo" in json.dumps(found["blocks"])
 
 
 async def test_a_card_is_posted_changed_threaded_and_found_again(
