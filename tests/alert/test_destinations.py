@@ -240,7 +240,7 @@ async def test_the_largest_board_stays_within_the_chats_limits(
     acts = tuple(BoardAct("release", "A person" * 30, "x:1:" + "7" * 300) for _ in range(2))
     line = BoardLine("x" * 4_000, words, acts, "https://air.example/" + "p" * 900)
     made = board().content
-    most = Content(made.headline, made.zone, (Section("t" * 4_000, (line,) * 200),) * 3, acts)
+    most = Content(made.headline, made.zone, (Section("t" * 4_000, (line,) * 40),) * 3, acts)
     await http_chat.destination.post(replace(board(), content=most), "d1")
     assert http_chat.count() == 1
 

@@ -26,6 +26,7 @@ from services.alert.domain.boards.board import Board, BoardAct, BoardLine
 from services.alert.ports import PersonRef
 
 WORDS_LIMIT = 500
+SECTION_LINES = 12
 
 
 def _acts(board: Board, acts: Sequence[BoardAct], links: Links) -> list[Element]:
@@ -73,7 +74,7 @@ def _board(board: Board, links: Links, now: datetime, words: int, lines: int) ->
 
 def board_message(board: Board, links: Links, now: datetime) -> Message:
     """The board, under the size limit for any input: the words give way first, then the last lines."""
-    words, lines = WORDS_LIMIT, 40
+    words, lines = WORDS_LIMIT, SECTION_LINES
     message = _board(board, links, now, words, lines)
     while len(encode(message)) > MESSAGE_LIMIT and lines:
         words, lines = (words // 2, lines) if words > 50 else (0, lines // 2)

@@ -176,7 +176,7 @@ select * from alert.handoffs where at > alert.now() - make_interval(secs => %(se
 select * from alert.handoffs
 where rota = split_part(%(period)s, ':', 1) and at = substring(%(period)s from '[^:]*:(.*)')::timestamptz
 
--- name: promises_of
+-- name: handoff_promises
 select episode, what, due_at, by from alert.promises
 where episode = any(%(episodes)s::uuid[]) and kept_at is null order by due_at desc
 

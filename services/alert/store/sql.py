@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
@@ -20,16 +20,20 @@ ROTA = load_queries("services.alert.store", "rota.sql")
 ANSWERS = load_queries("services.alert.store", "answers.sql")
 DOINGS = load_queries("services.alert.store", "doings.sql")
 
-_ALL = {
-    **FOLD,
-    **EPISODES,
-    **OUTBOX,
-    **TIMERS,
-    **BOARDS,
-    **ROTA,
-    **ANSWERS,
-    **DOINGS,
-}
+_FILES = (FOLD, EPISODES, OUTBOX, TIMERS, BOARDS, ROTA, ANSWERS, DOINGS)
+
+
+def _together() -> dict[str, LiteralString]:
+    """The statements of every file. A name that two files use would hide one of them."""
+    found: dict[str, LiteralString] = {}
+    for file in _FILES:
+        if twice := found.keys() & file.keys():
+            raise ValueError(f"two files name a statement alike: {', '.join(sorted(twice))}")
+        found.update(file)
+    return found
+
+
+_ALL = _together()
 
 
 async def all_of(connection: Connection, name: str, **values: Any) -> list[DictRow]:

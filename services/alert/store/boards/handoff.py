@@ -100,7 +100,7 @@ class Handoffs:
         configuration = self._configuration()
         whys = await self._open(connection, one)
         waiting = await waiting_by_place(connection, configuration, whys, writing.now)
-        rows = await all_of(connection, "promises_of", episodes=list(whys))
+        rows = await all_of(connection, "handoff_promises", episodes=list(whys))
         promises = {
             str(row["episode"]): Promise(
                 row["what"], row["due_at"], _name(configuration, row["by"])
