@@ -18,6 +18,8 @@ BEHIND = timedelta(days=7)
 AHEAD = timedelta(days=92)
 LARGEST = 2_000_000
 """Characters of a calendar that is read."""
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, OSError)
+"""What icalendar and zoneinfo raise over what others write (a zone named like a folder: OSError)."""
 
 
 def shifts_calendar(
@@ -89,15 +91,14 @@ def absences(text: str, zone: ZoneInfo, now: datetime, *, words: Sequence[str] =
     if len(text) > LARGEST:
         raise CalendarError(f"longer than {LARGEST:,} characters")
     try:
-        calendar = Calendar.from_ical(text)
-    except ValueError as error:
+        found = [
+            away
+            for event in _components(text).walk("VEVENT")
+            for away in _absence(event, zone)
+            if away.span.end > now and away.span.begin < now + timedelta(days=366)
+        ]
+    except UNREADABLE as error:
         raise CalendarError(f"no iCalendar: {error}") from error
-    found = [
-        away
-        for event in calendar.walk("VEVENT")
-        for away in _absence(event, zone)
-        if away.span.end > now and away.span.begin < now + timedelta(days=366)
-    ]
     lowered = [word.casefold() for word in words]
     if lowered:
         found = [one for one in found if any(word in one.summary.casefold() for word in lowered)]
@@ -106,8 +107,16 @@ def absences(text: str, zone: ZoneInfo, now: datetime, *, words: Sequence[str] =
 
 def repeated(text: str) -> list[str]:
     """Summaries of entries that repeat, which `absences` reads once only."""
-    events: Iterable[Component] = Calendar.from_ical(text).walk("VEVENT")
+    try:
+        events: Iterable[Component] = _components(text).walk("VEVENT")
+    except UNREADABLE as error:
+        raise CalendarError(f"no iCalendar: {error}") from error
     return [str(event.get("summary", "")) for event in events if event.get("rrule") is not None]
+
+
+def _components(text: str) -> Component:
+    # As bytes: icalendar takes a single line of text for the path of a file, and would read it.
+    return Calendar.from_ical(text.encode("utf-8", "replace"))
 
 
 def _absence(event: Component, zone: ZoneInfo) -> Iterator[Away]:

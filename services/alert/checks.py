@@ -123,7 +123,8 @@ def _on_call(configuration: Configuration) -> set[str]:
         for layer in rota.layers
         for member in layer.rotation.members
     }
-    return members | {one.person for rota in configuration.rotas for one in rota.overrides}
+    overriding = {one.person for rota in configuration.rotas for one in rota.overrides}
+    return members | overriding | {one.person for rota in configuration.rotas for one in rota.swaps}
 
 
 def judge_people(configuration: Configuration) -> Finding:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from icalendar import Calendar
 from pydantic import SecretStr
 
@@ -106,6 +109,36 @@ def test_a_word_picks_absences_out_of_a_shared_calendar() -> None:
 def test_what_is_no_calendar_is_refused(text: str) -> None:
     with pytest.raises(CalendarError):
         absences(text, BERLIN, at(0))
+
+
+def test_a_line_from_outside_is_never_taken_for_the_path_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.ics"
+    file.write_text(HOLIDAYS, newline="")
+    assert absences(file.read_text(), BERLIN, at(0))
+    with pytest.raises(CalendarError):
+        absences(str(file), BERLIN, at(0))
+    with pytest.raises(CalendarError):
+        repeated(str(file))
+
+
+@given(
+    st.integers(0, len(HOLIDAYS)),
+    st.integers(0, 40),
+    st.sampled_from(
+        ["", "\r\n", "DTSTART:", ":99999999T999999", "BEGIN:VEVENT\r\n", "00010101", "\x00é"]
+    ),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_calendar_is_read_or_refused_and_never_more(
+    place: int, cut: int, put: str
+) -> None:
+    text = HOLIDAYS[:place] + put + HOLIDAYS[place + cut :]
+    try:
+        found = absences(text, BERLIN, at(0))
+        repeated(text)
+    except CalendarError:
+        return
+    assert all(one.span.end > at(0) for one in found)
 
 
 @pytest.mark.integration
