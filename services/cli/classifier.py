@@ -66,7 +66,7 @@ def _corrected() -> list[Row]:
 @click.option("--out", type=click.Path(path_type=Path), default="model", show_default=True)
 @click.option("--name", default="own", show_default=True, help="The model's name.")
 @click.option("--seed", default=1, show_default=True)
-@click.option("--at-most", default=1_200, show_default=True, help="Rows of one source and label.")
+@click.option("--at-most", default=800, show_default=True, help="Rows of one source and label.")
 @click.option("--ours/--no-ours", default=True, help="Learn also from the text that we wrote.")
 @click.option("--licence", "licences", multiple=True, metavar="SOURCE=TERMS", help="For the card.")
 @click.option(

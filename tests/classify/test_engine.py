@@ -130,7 +130,7 @@ def test_served_scores_are_those_of_scikit_learn() -> None:
     assert np.allclose(learned.engine(None).score(texts), cheap, atol=1e-6)
     parts = np.where(known, 2.0, 1.0)
     expected = (cheap * parts + 2 * sentence) / (parts + 2)
-    assert np.allclose(learned.engine(encoder(), sure=2.0).score(texts), expected, atol=1e-3)
+    assert np.allclose(learned.engine(encoder()).score(texts), expected, atol=1e-3)
 
 
 def test_the_sentence_head_is_asked_only_where_the_cheap_heads_are_unsure() -> None:
@@ -196,7 +196,8 @@ def test_what_is_saved_serves_as_what_was_learned_and_training_is_deterministic(
     assert card["unseen_sources"]["macro_f1"] > card["unseen_sources"]["rules_macro_f1"]
     learned = fit(prepare(rows(), reader(), RememberingEncoder(encoder()), SMALL), SMALL)
     served = CascadeEngine.load(tmp_path / "one").score(readings())
-    engine = learned.engine(encoder(), temperature=card["temperature"], sure=card["sure"])
+    settings = {name: card[name] for name in ("temperature", "sure", "lean")}
+    engine = learned.engine(encoder(), learned.card(**settings))
     assert np.allclose(served, engine.score(readings()), atol=1e-4)
 
 
@@ -256,6 +257,7 @@ def _with_card(copied: Path, **changes: Any) -> None:
         ({"labels": ["spam", "ham", "eggs"]}, "labels"),
         ({"structure": ["length"]}, "structural features"),
         ({"temperature": 0.0}, "temperature"),
+        ({"lean": -1.0}, "no model directory"),
         ({"sha256": "0" * 64}, "not the file"),
         ({"encoder": "0" * 64}, "other weights"),
         ({"sha256": None}, "no model directory"),

@@ -6,7 +6,8 @@
 - *sentence* sees a multilingual embedding beside the structure: what is said, whatever the words. It
   costs ten times the other two together, so it is asked where they are unsure.
 
-Their probabilities are averaged by weight; one temperature makes the result as true as it claims.
+Their probabilities are averaged by weight; one temperature makes the result as true as it claims, and a
+lean says that unsure means conversation.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class CascadeEngine:
         self._weights = weights
         self._languages = frozenset(card.languages)
         self._temperature = card.temperature
+        self._lean = np.array([card.lean, 0.0, 0.0])
         self._sure = card.sure
         self._model = f"{card.name}@{card.sha256[:12]}"
         self._encoder = encoder
@@ -122,7 +124,7 @@ class CascadeEngine:
             mixed = scores[unsure] * weight[unsure] + found * share
             scores[unsure] = mixed / (weight[unsure] + share)
             self._asked(Head.sentence, len(unsure), len(unsure), time.thread_time() - begun)
-        return softmax(np.log(scores + 1e-9) / self._temperature)
+        return softmax(np.log(scores + 1e-9) / self._temperature + self._lean)
 
     def _linear(self, readings: Sequence[Reading]) -> tuple[Scores, NDArray[np.float64]]:
         weights = self._weights

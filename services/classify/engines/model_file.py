@@ -41,6 +41,8 @@ class Card(BaseModel):
     encoder: str
     """The fingerprint of the sentence encoder that it was trained with."""
     temperature: float
+    lean: float = Field(ge=0, le=3)
+    """Log-odds towards a conversation: in a brand's stream people are no third, and unsure means person."""
     sure: float = Field(gt=0)
     """From this probability on the cheap heads decide alone; over 1: never."""
     sha256: str

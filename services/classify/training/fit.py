@@ -37,9 +37,9 @@ class Recipe:
 
     seed: int = 1
     bits: int = 17
-    variants: int = 2
+    variants: int = 1
     """How many varied copies of each row are learned."""
-    at_most: int = 1_200
+    at_most: int = 800
     """So many rows of one (source, label) at most."""
     ours: float = 0.6
     """The share of every label's weight that is text which we wrote, where there is any."""
@@ -48,13 +48,15 @@ class Recipe:
     structure_strength: float = 0.3
     hidden: int = 64
     """Units of the sentence head; it is the mean of `heads` networks of that size."""
-    heads: int = 3
+    heads: int = 2
     weight_decay: float = 2.0
-    rounds: int = 15
+    rounds: int = 12
     loudness: float = 4.0
     """By which an embedding's numbers are multiplied beside the structure's."""
     enough: int = 200
     """A language is known in a label from so many rows on."""
+    lean: float = 0.6
+    """Log-odds towards a conversation, after calibration: see `Card`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Learned:
     weights: Weights
     languages: tuple[str, ...]
 
-    def card(self, *, temperature: float = 1.0, sure: float = 2.0) -> Card:
+    def card(self, *, temperature: float = 1.0, sure: float = 2.0, lean: float = 0.0) -> Card:
         """As serving needs it, of a model that was not saved."""
         return Card(
             name="unsaved",
@@ -75,14 +77,13 @@ class Learned:
             encoder="",
             temperature=temperature,
             sure=sure,
+            lean=lean,
             sha256="",
         )
 
-    def engine(
-        self, encoder: Encoder | None, *, temperature: float = 1.0, sure: float = 2.0
-    ) -> CascadeEngine:
-        """Serve it; without an encoder the cheap heads alone."""
-        return CascadeEngine(self.weights, self.card(temperature=temperature, sure=sure), encoder)
+    def engine(self, encoder: Encoder | None, card: Card | None = None) -> CascadeEngine:
+        """Serve it; without an encoder the cheap heads alone, without a card as fitted."""
+        return CascadeEngine(self.weights, card or self.card(), encoder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ def _card(
         "structure": list(COLUMNS),
         "languages": list(learned.languages),
         "temperature": unseen.temperature(sure) if unseen else _CALIBRATED_WITHOUT_SOURCES,
+        "lean": recipe.lean,
         "sure": sure,
         "recipe": asdict(recipe),
         "data": _data(trained, recipe, licences),

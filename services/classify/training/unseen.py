@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from services.classify.domain.reading import Reading
 from services.classify.domain.verdict import Judgement, Read, judge, likeliest
 from services.classify.engines.cascade import Encoder
-from services.classify.engines.port import LABELS, Scores
+from services.classify.engines.port import LABELS, Scores, softmax
 from services.classify.engines.rules import RulesEngine
 from services.classify.reader import Reader
 from services.classify.training.corpus import NOT_SPAM, Row
@@ -35,7 +36,7 @@ _LIKE_THE_DEAREST = 0.003
 _SURENESSES = (0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unseen:
     """Pooled predictions on unseen sources; every (source, label) weighs the same."""
 
@@ -46,6 +47,7 @@ class Unseen:
     linear: Scores
     """The cheap heads alone."""
     rules: list[str]
+    lean: float
 
     def cascade(self, sure: float) -> Scores:
         """What is served where the cheap heads decide alone from `sure` on."""
@@ -64,12 +66,12 @@ class Unseen:
         """Found where it matters: on what the model had not seen."""
         return temperature(self.cascade(sure), self.truth, self.weights)
 
-    @property
+    @cached_property
     def truth(self) -> list[str]:
         """The labels."""
         return [str(row.label) for row in self.rows]
 
-    @property
+    @cached_property
     def weights(self) -> NDArray[np.float64]:
         """Of every row."""
         return each_source_alike([row.source for row in self.rows], self.truth)
@@ -90,7 +92,7 @@ class Unseen:
     def figures(self, sure: float) -> dict[str, object]:
         """What the card says: all layers together, each engine alone, the trivial rules."""
         truth, weights = self.truth, self.weights
-        text = scaled(self.cascade(sure), self.temperature(sure))
+        text = scaled(self.cascade(sure), self.temperature(sure), self.lean)
         verdicts = self._verdicts(text)
         said = [likeliest(verdict.scores).value for verdict in verdicts]
         served = [verdict.label.value for verdict in verdicts]
@@ -130,10 +132,9 @@ def _recalls(
     }
 
 
-def scaled(scores: Scores, by: float) -> Scores:
-    """Probabilities at another temperature."""
-    raised = np.exp(np.log(scores + 1e-9) / by)
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float64)
+def scaled(scores: Scores, by: float, lean: float) -> Scores:
+    """Probabilities at another temperature, leaning towards a conversation."""
+    return softmax(np.log(scores + 1e-9) / by + np.array([lean, 0.0, 0.0]))
 
 
 def measure_unseen(
@@ -169,4 +170,5 @@ def measure_unseen(
         wholes.append(learned.engine(encoder).score(here))
         linears.append(learned.engine(None).score(here))
         rules += [LABELS[i].value for i in RulesEngine().score(here).argmax(axis=1)]
-    return Unseen(judged, readings, np.concatenate(wholes), np.concatenate(linears), rules)
+    whole, linear = np.concatenate(wholes), np.concatenate(linears)
+    return Unseen(judged, readings, whole, linear, rules, recipe.lean)
