@@ -214,7 +214,7 @@ class Doings(Acting):
             )
             if not kept:
                 return Done(ActResult.already)
-            left = await all_of(connection, "promises_of", episode=record.id)
+            left = await all_of(connection, "promises_left", episode=record.id)
             if not left:
                 await run(connection, "calls_cancel", episode=record.id, call="promise")
             redraw(writing, record)

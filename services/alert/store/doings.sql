@@ -24,7 +24,7 @@ select * from alert.promises where id = %(id)s
 -- name: promise_keep
 update alert.promises set kept_at = %(at)s, kept_by = %(by)s where id = %(id)s and kept_at is null
 
--- name: promises_of
+-- name: promises_left
 select * from alert.promises where episode = %(episode)s and kept_at is null order by due_at
 
 -- name: promises_due
