@@ -100,20 +100,25 @@ def together(results: Sequence[dict[str, float]]) -> Measured:
 
 
 async def fill(kafka: str, topics: Sequence[str], count: int) -> None:
-    """`count` notifications, the same on each topic; no two texts alike."""
+    """`count` notifications on each topic; no two texts alike: a cache of texts must not help."""
     texts, _ = texts_and_labels()
     producer = create_producer(ServiceSettings(kafka=kafka), service="benchmark")
     producer.start()
-    for start in range(0, count, 1_000):
-        records = []
-        for number in range(start, min(start + 1_000, count)):
-            text = f"{texts[number % len(texts)]} {number:x}"
-            author = Author(id=str(number % 5_000), handle=f"person{number % 5_000}")
-            item = notification(text, native=str(number), author=author)
-            records += [Record(topic, item.key, item.to_bytes()) for topic in topics]
-        for at in range(0, len(records), 4_000):
-            await producer.publish(records[at : at + 4_000])
+    for place, topic in enumerate(topics):
+        for start in range(0, count, 1_000):
+            records = []
+            for number in range(start, min(start + 1_000, count)):
+                unique = f"{chr(97 + place % 26)}{place}{number:x}"
+                text = f"{texts[number % len(texts)]} {unique.translate(_AS_LETTERS)}"
+                author = Author(id=str(number % 5_000), handle=f"person{number % 5_000}")
+                item = notification(text, native=unique, author=author)
+                records.append(Record(topic, item.key, item.to_bytes()))
+            await producer.publish(records)
     await producer.close()
+
+
+_AS_LETTERS = str.maketrans("0123456789", "ghijklmnop")
+"""Digits are all alike to a classifier; letters are not."""
 
 
 def rounds(kafka: str, names: Sequence[str], count: int, records: int) -> dict[str, list[Measured]]:
@@ -124,7 +129,7 @@ def rounds(kafka: str, names: Sequence[str], count: int, records: int) -> dict[s
         for turn in track(range(count + 1), "rounds", console=NOISE):
             for name in [*names[turn % len(names) :], *names[: turn % len(names)]]:
                 size = records // (1 if turn else 4) // (SINGLE_SHARE if name == "single" else 1)
-                servers[name].go("one", size)
+                servers[name].go(f"one.{turn}", size)
                 measured = together([servers[name].result()])
                 if turn:
                     found[name].append(measured)
@@ -140,9 +145,9 @@ def replicas(kafka: str, count: int, records: int) -> list[float]:
     found = []
     try:
         for turn in track(range(count + 1), "two replicas", console=NOISE):
-            pair[turn % 2].go("one", records)
+            pair[turn % 2].go(f"alone.{turn}", records)
             alone = together([pair[turn % 2].result()])
-            for server, topic in zip(pair, ("one", "two"), strict=True):
+            for server, topic in zip(pair, (f"left.{turn}", f"right.{turn}"), strict=True):
                 server.go(topic, records // 2)
             both = together([server.result() for server in pair])
             if turn:
@@ -268,10 +273,12 @@ def main() -> None:
         LocalKafka(Path(folder) / "kafka", port=None, throughput=True) as kafka,
     ):
         admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-        topics = [NewTopic(name, PARTITIONS, 1) for name in ("one", "two", "sink", "one.dlq")]
+        kinds = ("one",) if given.variant else ("one", "alone", "left", "right")
+        inputs = [f"{kind}.{turn}" for kind in kinds for turn in range(given.rounds + 1)]
+        topics = [NewTopic(name, PARTITIONS, 1) for name in ("sink", *inputs)]
         for future in admin.create_topics(topics).values():
-            future.result(10)
-        asyncio.run(fill(kafka.bootstrap, ["one", "two"], given.records))
+            future.result(30)
+        asyncio.run(fill(kafka.bootstrap, inputs, given.records))
         found = rounds(kafka.bootstrap, names, given.rounds, given.records)
         two = [] if given.variant else replicas(kafka.bootstrap, given.rounds, given.records)
         service = {} if given.variant else whole_service(kafka.bootstrap, given.records)

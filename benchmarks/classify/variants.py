@@ -30,6 +30,7 @@ from services.classify.engines.stub import StubEngine
 from services.classify.handlers import BatchHandler
 from services.classify.metrics import Metrics
 from services.classify.model import create_reader, load_engine
+from services.classify.sign_lists import shipped_signs
 from services.contracts.configuration import Costs
 from services.contracts.events import (
     ClassifiedNotification,
@@ -291,7 +292,7 @@ async def _until_done(broker: KafkaBroker, tally: Tally) -> None:
 
 def shipped() -> Classifier:
     """What the service runs by default."""
-    return Classifier(create_reader(), load_engine(None), Costs())
+    return Classifier(create_reader(), load_engine(None), Costs(), signs=shipped_signs())
 
 
 def _make(variant: str, kafka: str, sink: str) -> Variant:
