@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.alert.domain.boards.board import BoardKind
 from services.alert.domain.items import item_from
 from services.contracts import examples
 from services.contracts.events import (
@@ -51,7 +52,7 @@ def test_it_is_known_whom_the_impostor_answers() -> None:
 
 
 @pytest.mark.integration
-async def test_an_impostor_opens_an_urgent_episode_beside_the_victims_and_other_talk_none(
+async def test_an_overheard_impostor_is_a_card_beside_the_victims_and_other_talk_is_none(
     postgres: FreshDatabase,
 ) -> None:
     alike = verdict(0.03, label=Label.spam, impersonates=ACCOUNT, urgency=Urgency.high)
@@ -62,11 +63,13 @@ async def test_an_impostor_opens_an_urgent_episode_beside_the_victims_and_other_
             notified("hm", at(1), "carl", parent="q", root="q", overheard=True),
         )
         await told.sweep()
+        (board,) = told.shown(BoardKind.impersonation)
         rows = await told.rows("select openers, urgency from alert.episodes order by number")
         sent = await told.rows(
             "select payload from alert.announcements where topic = 'presence.episodes' order by id"
         )
-    assert rows == [([iid("q")], "normal"), ([iid("lie")], "high")]
+    assert rows == [([iid("q")], "normal")]
+    assert "fake" in str(board.content)
     events = [EpisodeEvent.model_validate_json(payload) for (payload,) in sent]
     opened = [one.items for one in events if one.change is EpisodeChange.opened]
-    assert opened == [(iid("q"),), (iid("lie"),)]
+    assert opened == [(iid("q"),)]
