@@ -25,6 +25,8 @@ class _Cues(BaseModel):
     language: str
     spaced: bool = True
     cues: dict[Cue, tuple[str, ...]]
+    idioms: dict[Cue, tuple[str, ...]] = {}
+    """Each takes one hit back: "thanks for your help" asks for none."""
 
 
 class _Flags(BaseModel):
@@ -39,7 +41,8 @@ class _Flags(BaseModel):
 def _cues(content: object) -> WordList:
     file = _Cues.model_validate(content)
     found: dict[Meaning, Sequence[str]] = {cue: words for cue, words in file.cues.items()}  # noqa: C416 - widens the keys
-    return WordList(file.language, file.spaced, found)
+    idioms: dict[Meaning, Sequence[str]] = {cue: words for cue, words in file.idioms.items()}  # noqa: C416 - widens the keys
+    return WordList(file.language, file.spaced, found, idioms)
 
 
 def _flags(content: object) -> WordList:

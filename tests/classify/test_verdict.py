@@ -183,3 +183,25 @@ def test_whatever_a_person_writes_to_us_directly_is_never_dropped_unheld(text: s
     item = notification(text, kinds=frozenset({Kind.direct}), addressed=True, private=True)
     verdict = verdict_on(item)
     assert verdict.label is Label.conversation or verdict.held
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@auroraair thank you!",
+        "@auroraair thanks for your help!",
+        "@auroraair danke für die Hilfe!",
+        "@auroraair obrigado pela ajuda!",
+        "@auroraair 助けてくれてありがとう",
+        "@auroraair спасибо за помощь",
+    ],
+)
+def test_thanks_after_an_answer_open_nothing(text: str) -> None:
+    assert verdict_on(notification(text)).needs_answer < 0.2
+
+
+@pytest.mark.parametrize(
+    "text", ["@auroraair please advise, thanks", "@auroraair Danke. Brauche Hilfe"]
+)
+def test_thanks_beside_a_plea_are_manners(text: str) -> None:
+    assert verdict_on(notification(text)).needs_answer > 0.5

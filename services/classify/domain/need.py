@@ -17,6 +17,8 @@ AT_ONCE = 0.97
 
 _IDLE = 0.4
 _PRESSING = 0.6
+_BRIEF = 6
+"""Words of a text that can be no more than thanks."""
 _MILD = frozenset({Sensitive.legal, Sensitive.press, Sensitive.data_leak, Sensitive.discrimination})
 
 
@@ -52,9 +54,12 @@ def waiting(item: Notification, reading: Reading, by: NeedWeights | None = None)
     if item.overheard:
         return Need(NOBODY_WAITS, ("said to somebody else, where a customer of ours waits",))
     odds, says = ruled(item, reading)
-    if by is not None and reading.listed and not _says_nothing(reading):
+    if by is not None and reading.listed and not (_says_nothing(reading) or _only_thanks(reading)):
         learned = sum(map(mul, by.columns, reading.structure.values))
-        odds = by.bias + by.rule * odds + learned
+        learned += by.bias + by.rule * odds
+        # "Please advise, thanks": thanks beside a plea are manners, and must not make it less.
+        polite = reading.count(Cue.plea) and reading.count(Cue.thanks)
+        odds = max(odds, learned) if polite else learned
     return Need(1.0 / (1.0 + exp(-odds)), says)
 
 
@@ -78,7 +83,7 @@ def ruled(item: Notification, reading: Reading) -> Ruled:
         wanted += 1.4 + 0.5 * (complains - 1)
         says.append("complains")
     if pleads:
-        wanted += 0.9 + 0.4 * (pleads - 1)
+        wanted += 1.3 + 0.4 * (pleads - 1)
         says.append("asks for help")
     wants = asks + complains + pleads
     # A headline asks and deplores too, of nobody and with a link to read on.
@@ -115,6 +120,19 @@ def _start(item: Notification, reading: Reading) -> float:
 def _says_nothing(reading: Reading) -> bool:
     letters = sum(map(len, reading.text.words))
     return letters <= 2 and not reading.structure.questions
+
+
+def _only_thanks(reading: Reading) -> bool:
+    """A few words of thanks and nothing else: after an answer they must not open the next episode.
+
+    A longer text may thank for nothing ("thanks for losing my bag"): there what was learned decides.
+    """
+    return (
+        len(reading.text.words) <= _BRIEF
+        and reading.count(Cue.thanks) > 0
+        and not reading.structure.questions
+        and not any(reading.count(cue) for cue in (Cue.question, Cue.complaint, Cue.plea))
+    )
 
 
 def urgency(reading: Reading, flags: frozenset[Sensitive], label: Label, need: float) -> Urgency:

@@ -30,7 +30,7 @@ class Reading:
 
     def count(self, cue: Cue) -> int:
         """How often the text hints at this."""
-        return sum(hit.meaning is cue for hit in self.hits)
+        return max(0, sum((-1 if hit.idiom else 1) for hit in self.hits if hit.meaning is cue))
 
     def first(self, meaning: Cue | Sensitive) -> str | None:
         """The first words that hint at this."""

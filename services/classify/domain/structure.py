@@ -91,7 +91,9 @@ def describe(text: Text, hits: Sequence[Hit], links: int | None = None) -> Struc
     raw, masked = text.raw, text.masked
     words = text.words
     count = len(words)
-    cues = Counter(hit.meaning for hit in hits)
+    cues = Counter(hit.meaning for hit in hits if not hit.idiom)
+    cues.subtract(hit.meaning for hit in hits if hit.idiom)
+    cues = +cues
     n_links = max(len(text.links), links or 0)
     n_handles = len(text.handles)
     hashtags = len(_HASHTAGS.findall(masked)) if "#" in masked or "＃" in masked else 0
