@@ -29,7 +29,8 @@ from services.classify.engines.port import LABELS, Scores, softmax
 from services.classify.engines.sentence import Embedded, Floats, MissingEncoder, SentenceEncoder
 from services.contracts.base import StrEnum
 
-AT_A_TIME: Final = 512
+AT_A_TIME: Final = 128
+"""Texts in one pass: more costs memory and saves nothing."""
 REMEMBERED: Final = 4_000
 """So many texts are remembered by what the head made of their embeddings: under 1 kB each."""
 _WORDS, _STRUCTURE, _SENTENCE = 1.0, 1.0, 2.0

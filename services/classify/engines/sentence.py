@@ -30,8 +30,9 @@ _TABLES = 17
 _WIDTH = 256
 _ORDERS = ((2, 0), (3, 1), (5, 2))
 """Pieces that a convolution looks at, and how many of them are to the left."""
-_AT_A_TIME = 1_024
-"""Pieces in one pass: enough to share what is computed once, few enough to stay in the cache."""
+_AT_A_TIME = 512
+"""Pieces in one pass: enough to share what is computed once, few enough to cost little memory."""
+_PART = 1 << 16
 _BEGIN, _END, _UNKNOWN = 1, 2, 0
 
 
@@ -65,7 +66,10 @@ class SentenceEncoder:
 
     def __init__(self, resources: Path) -> None:
         from sentencepiece import SentencePieceProcessor
+        from threadpoolctl import threadpool_limits
 
+        # A second thread of BLAS waits more than it works on matrices this small: it doubled the CPU.
+        threadpool_limits(limits=1, user_api="blas")
         self._pieces = SentencePieceProcessor(model_file=str(resources / "sp.model"))
         with np.load(resources / "weights.npz", allow_pickle=False) as file:
             self._table = _table(file)
@@ -173,7 +177,10 @@ def fingerprint(resources: Path | None = None) -> str:
             return fingerprint(folder)
     digest = hashlib.sha256()
     for name in ("sp.model", "weights.npz"):
-        digest.update((resources / name).read_bytes())
+        with (resources / name).open("rb") as file:
+            # A little at a time: freeing 30 MB at once teaches malloc to keep as much for good.
+            while part := file.read(_PART):
+                digest.update(part)
     return digest.hexdigest()
 
 
@@ -219,15 +226,15 @@ def _convolved(
     """Two convolutions, each added to what it looked at. `own` has a row a different piece."""
     total = len(place)
     columns = windows[:, 2 - by.left : 2 - by.left + by.pieces]
-    adds = own @ by.first.weight
-    added = np.concatenate([adds, np.zeros((1, adds.shape[1]), dtype=np.float32)])
     where = np.concatenate([place, [len(own)]])[columns]
+    nothing = np.zeros((1, _WIDTH), dtype=np.float32)
     hidden = np.broadcast_to(by.first.bias, (total, _WIDTH)).copy()
     for n in range(by.pieces):
-        hidden += added[where[:, n], n * _WIDTH : (n + 1) * _WIDTH]
+        adds = own @ by.first.weight[:, n * _WIDTH : (n + 1) * _WIDTH]
+        hidden += np.concatenate([adds, nothing])[where[:, n]]
     np.maximum(hidden, 0, out=hidden)
     hidden += own[place]
-    padded = np.concatenate([hidden, np.zeros((1, _WIDTH), dtype=np.float32)])
+    padded = np.concatenate([hidden, nothing])
     found = padded[columns].reshape(total, -1) @ by.second.weight
     found += by.second.bias
     np.maximum(found, 0, out=found)

@@ -18,7 +18,7 @@ _LINKS = re.compile(r"(?:https?://|www\.)\S+")
 _REPOST = re.compile(r"^\s*RT\s+(?:@\w+:?\s*)?")
 _SPACES = re.compile(r"\s{2,}")
 
-HANDLE_FIRST = {Label.conversation: 0.4, Label.spam: 0.25, Label.news: 0.15}
+HANDLE_FIRST = {Label.conversation: 0.45, Label.spam: 0.2, Label.news: 0.1}
 """How often a handle is put before a text."""
 LINK_LAST = {Label.conversation: 0.2, Label.spam: 0.4, Label.news: 0.4}
 """How often a link is put behind it."""

@@ -55,7 +55,7 @@ class Recipe:
     """By which an embedding's numbers are multiplied beside the structure's."""
     enough: int = 200
     """A language is known in a label from so many rows on."""
-    lean: float = 0.6
+    lean: float = 0.8
     """Log-odds towards a conversation, after calibration: see `Card`."""
 
 
