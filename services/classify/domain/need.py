@@ -15,6 +15,9 @@ NOBODY_WAITS = 0.03
 AT_ONCE = 0.97
 """For what is sensitive: somebody looks at it, whatever it says."""
 
+_FEW_WORDS = 3
+"""Behind our labelled rows of two or three words that thank and ask nothing, nobody waits."""
+
 _IDLE = 0.4
 _PRESSING = 0.6
 _MILD = frozenset({Sensitive.legal, Sensitive.press, Sensitive.data_leak, Sensitive.discrimination})
@@ -46,13 +49,16 @@ def waiting(item: Notification, reading: Reading, by: NeedWeights | None = None)
     """How likely a person waits behind this, taken that it is a person.
 
     By what was learned, where something was and the word lists cover the language; else by the rule.
+    A thank-you in a few words is the rule's too: the rows that taught the weights hold hardly one that
+    begins with a handle, as the one after our answer does, and what does begin so mostly waits.
     """
     if item.kinds and item.kinds <= {Kind.reaction, Kind.follow, Kind.repost}:
         return Need(NOBODY_WAITS, ())
     if item.overheard:
         return Need(NOBODY_WAITS, ("said to somebody else, where a customer of ours waits",))
     odds, says = ruled(item, reading)
-    if by is not None and reading.listed and not _says_nothing(reading):
+    decided = _says_nothing(reading) or _just_thanks(reading)
+    if by is not None and reading.listed and not decided:
         learned = sum(map(mul, by.columns, reading.structure.values))
         odds = by.bias + by.rule * odds + learned
     return Need(1.0 / (1.0 + exp(-odds)), says)
@@ -115,6 +121,12 @@ def _start(item: Notification, reading: Reading) -> float:
 def _says_nothing(reading: Reading) -> bool:
     letters = sum(map(len, reading.text.words))
     return letters <= 2 and not reading.structure.questions
+
+
+def _just_thanks(reading: Reading) -> bool:
+    wants = reading.count(Cue.question) + reading.count(Cue.complaint) + reading.count(Cue.plea)
+    asks = wants + reading.structure.questions
+    return bool(reading.count(Cue.thanks)) and not asks and reading.structure.words <= _FEW_WORDS
 
 
 def urgency(reading: Reading, flags: frozenset[Sensitive], label: Label, need: float) -> Urgency:
