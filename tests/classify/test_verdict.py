@@ -132,6 +132,34 @@ def test_a_question_needs_an_answer_and_thanks_do_not(asks: str, idle: str) -> N
     assert verdict_on(idle, StubEngine()).needs_answer < 0.5
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "@auroraair thank you!",
+        "@auroraair Thanks!",
+        "@auroraair danke!",
+        "@auroraair ¡gracias!",
+        "@auroraair great, thank you.",
+    ],
+)
+def test_a_short_thank_you_beneath_our_answer_waits_for_nobody_by_the_shipped_weights(
+    said: str,
+) -> None:
+    kinds = frozenset({Kind.mention, Kind.reply})
+    verdict = verdict_on(notification(said, kinds=kinds, addressed=True))
+    assert verdict.needs_answer < 0.1
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["@auroraair thanks, and now?", "@auroraair thanks for nothing!", "@auroraair still nothing!"],
+)
+def test_a_few_words_that_ask_or_complain_wait_whatever_they_thank_for(said: str) -> None:
+    kinds = frozenset({Kind.mention, Kind.reply})
+    verdict = verdict_on(notification(said, kinds=kinds, addressed=True))
+    assert verdict.needs_answer >= 0.5
+
+
 def test_in_a_language_without_a_word_list_a_person_is_taken_to_wait() -> None:
     finnish = notification("Junani on taas myöhässä eikä kukaan vastaa", language_hint="fi")
     assert verdict_on(finnish, StubEngine()).needs_answer >= 0.5
