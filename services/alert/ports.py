@@ -139,6 +139,18 @@ class Outbox(Protocol):
         """It did not, or nobody knows; `retry_at` None gives up for this destination."""
         ...
 
+    async def down(self, destination: str, reason: DeliveryReason) -> int:
+        """It stays down: what waits for it goes to its fallback too, and the engineers hear of it.
+
+        Cards stay armed for the destination as well, so that they stand there once it is back. How many
+        rows went elsewhere; may be called again and again.
+        """
+        ...
+
+    async def up(self, destination: str) -> None:
+        """It takes messages (again)."""
+        ...
+
 
 Shown = Card | Board
 """What a destination draws."""

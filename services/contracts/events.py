@@ -369,6 +369,9 @@ class NoticeKind(StrEnum):
     classifier_degraded = "classifier_degraded"
     gap = "gap"
     """Something was left out and is not read later: a person looks at the platform itself."""
+    destination_down = "destination_down"
+    """A chat takes no messages; `source` is the destination's id."""
+    destination_up = "destination_up"
 
 
 class Notice(Contract):

@@ -168,6 +168,8 @@ class MemoryOutbox:
         self.rows: list[_Row] = []
         self.ended: set[str] = set()
         """Episodes that somebody answered."""
+        self.told: list[str] = []
+        """What the pipeline said of its destination."""
 
     def put(self, *deliveries: Delivery) -> None:
         """Rows that are due now."""
@@ -218,6 +220,15 @@ class MemoryOutbox:
         row.delivery = replace(row.delivery, ambiguous=ambiguous)
         row.state = "waiting" if retry_at else "given_up"
         row.due = retry_at or row.due
+
+    async def down(self, destination: str, reason: DeliveryReason) -> int:
+        """It stays down."""
+        self.told.append(f"down: {reason.value}")
+        return sum(row.state == "waiting" for row in self.rows)
+
+    async def up(self, destination: str) -> None:
+        """It takes messages."""
+        self.told.append("up")
 
 
 class MemoryEpisodes:

@@ -188,6 +188,37 @@ async def test_refused_credentials_lose_nothing_and_are_not_asked_again_at_once(
     assert [row.state for row in story.outbox.rows] == ["sent", "sent"]
 
 
+async def test_while_the_credentials_are_refused_what_waits_goes_to_the_fallback_again_and_again(
+    story: Story,
+) -> None:
+    story.chat.failures.extend([Permanent(DeliveryReason.refused_credentials, "invalid_auth")] * 2)
+    story.outbox.put(delivery())
+    running = asyncio.ensure_future(story.pipeline.run())
+    await story.clock.forward(50)
+    assert set(story.outbox.told) == {"down: refused_credentials"}
+    assert len(story.outbox.told) > 10
+    for _ in range(200):
+        await story.clock.forward(1)
+    assert story.outbox.told[-1] == "up"
+    assert story.outbox.told.count("up") == 1
+    story.pipeline.stop()
+    await story.clock.forward(1)
+    await asyncio.wait_for(running, 1)
+
+
+async def test_a_chat_that_asks_to_wait_is_no_chat_that_is_down(story: Story) -> None:
+    limited = Transient(DeliveryReason.rate_limited, "429", retry_after=30)
+    story.chat.failures.extend([limited] * 8)
+    story.outbox.put(delivery())
+    running = asyncio.ensure_future(story.pipeline.run())
+    for _ in range(300):
+        await story.clock.forward(1)
+    assert story.outbox.told == ["up"]
+    story.pipeline.stop()
+    await story.clock.forward(1)
+    await asyncio.wait_for(running, 1)
+
+
 async def test_a_page_that_is_too_late_is_given_up(story: Story) -> None:
     story.outbox.put(delivery(Purpose.page))
     story.chat.failures.append(DOWN)

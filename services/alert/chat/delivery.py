@@ -1,29 +1,21 @@
-"""The one way out: from a row of the outbox to a message in a chat, as a list of stages.
+"""The one way out: from a row of the outbox to a message in a chat.
 
-A destination only says `Transient` or `Permanent`; everything else is decided here: deadlines,
-looking for an attempt that may have arrived, pace, the breaker, and the last look at whether the row
-is still due.
+A destination only says `Transient` or `Permanent`. What a delivery goes through is the list in
+`stages`; what a failure means stands in `failures`; here rows are taken, kept in order, recorded, and
+handed to another destination while this one stays down.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 
+from services.alert.chat.failures import Failures
 from services.alert.chat.metrics import DeliveryMetrics, DeliveryResult
-from services.alert.chat.outcomes import (
-    AMBIGUOUS,
-    DESTINATION_FAILS,
-    HINTS,
-    PATIENCE,
-    Failed,
-    Outcome,
-    Patience,
-    Sent,
-)
+from services.alert.chat.outcomes import PATIENCE, Outcome, Patience, Sent
 from services.alert.chat.pace import Breaker, Pace
+from services.alert.chat.stages import Stages
 from services.alert.ports import (
     Delivery,
     DeliveryReason,
@@ -41,10 +33,8 @@ log = get_logger(__name__)
 
 GRACE_SECONDS = 3.0
 """How long a cancelled pipeline finishes what is in hand: processes stop in under 10 seconds."""
-
-
-Stage = Callable[[Delivery], Awaitable[Delivery | Outcome]]
-"""Hands the delivery on (perhaps completed), or ends it with an outcome."""
+LOOK_WHILE_DOWN = 1.0
+"""Seconds between looks for new rows that should go elsewhere, while the destination stays down."""
 
 
 class DeliveryPipeline:
@@ -52,7 +42,8 @@ class DeliveryPipeline:
 
     Invariants: nothing is recorded as sent that the destination did not confirm or that was not found
     there; nothing starts after `still_due` said no; deliveries of one subject go in order, others side
-    by side; a row that fails goes back to the outbox with a time, so nothing is kept in memory only.
+    by side; a row that fails goes back to the outbox with a time, so nothing is kept in memory only;
+    while the destination stays down its rows go to its fallback, and the engineers hear of it.
     """
 
     def __init__(
@@ -74,34 +65,37 @@ class DeliveryPipeline:
         self._outbox = outbox
         self._clock = clock
         self._metrics = metrics
-        self._posts = posts
-        self._updates = updates or posts
-        self._patience = patience
         self._breaker = breaker or Breaker()
         self._concurrency = concurrency
         self._idle = idle_seconds
-        self._attempt_seconds = attempt_seconds
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
-        self._stages: tuple[Stage, ...] = (
-            self._expire,
-            self._hold,
-            self._find,
-            self._keep_pace,
-            self._recheck,
-            self._send,
+        self._told_up: bool | None = None
+        """What the outbox was told last; None: nothing yet, and another process may have told it worse."""
+        self._stages = Stages(
+            destination,
+            outbox,
+            clock,
+            posts,
+            updates or posts,
+            patience,
+            self._breaker,
+            attempt_seconds,
+            lambda seconds: self._rest(seconds, wakeable=False),
         )
+        self._failures = Failures(destination.id, clock, self._breaker, metrics, patience)
         metrics.initialise(destination.id)
 
     async def run(self) -> None:
         """Deliver until stopped. What is in hand is finished first."""
         failures = 0
         while not self._stop.is_set():
-            held = self._breaker.wait(self._clock.monotonic())
-            if held > 0:
-                await self._rest(held, wakeable=False)
-                continue
             try:
+                held = self._breaker.wait(self._clock.monotonic())
+                if held > 0:
+                    await self.hand_on()
+                    await self._rest(min(held, LOOK_WHILE_DOWN), wakeable=False)
+                    continue
                 handled = await self._whole_round()
                 failures = 0
             except Exception:
@@ -134,6 +128,16 @@ class DeliveryPipeline:
         """End `run` after what is in hand."""
         self._stop.set()
 
+    async def hand_on(self) -> int:
+        """Where the destination stays down: its rows go elsewhere. How many went."""
+        if not self._breaker.stays_down(self._clock.monotonic()):
+            return 0
+        handed = await self._outbox.down(self.destination.id, self._breaker.why)
+        self._told_up = False
+        if handed:
+            log.warning("handed_to_the_fallback", destination=self.destination.id, rows=handed)
+        return handed
+
     async def round(self) -> int:
         """Take what is due, deliver it, record it. How many rows were taken."""
         limit = 1 if self._breaker.trying else self._concurrency
@@ -160,148 +164,19 @@ class DeliveryPipeline:
                 card_ref = outcome.ref
 
     async def _deliver(self, delivery: Delivery) -> Outcome:
-        current = delivery
         try:
-            async with asyncio.timeout(None) as limit:
-                for stage in self._stages:
-                    if stage == self._send:
-                        limit.reschedule(asyncio.get_running_loop().time() + self._attempt_seconds)
-                    step = await stage(current)
-                    if isinstance(step, Sent | Failed):
-                        return step
-                    current = step
+            return await self._stages.run(delivery)
         except TimeoutError:
-            return self._again(delivery, Transient(DeliveryReason.timeout, "no answer in time"))
-        except Transient as error:
-            return self._again(delivery, error)
-        except Permanent as error:
-            return self._no(delivery, error)
-        raise AssertionError("the last stage ends a delivery")
-
-    # Stages, in their order.
-
-    async def _expire(self, delivery: Delivery) -> Delivery | Outcome:
-        first = delivery.first_tried_at
-        deadline = self._patience[delivery.purpose].deadline
-        if first is not None and self._clock.now() - first > deadline:
-            return Failed(DeliveryReason.expired, None)
-        return delivery
-
-    async def _hold(self, delivery: Delivery) -> Delivery | Outcome:
-        """One of the same round met a 429 or a dead destination: don't run into it again."""
-        held = self._breaker.wait(self._clock.monotonic())
-        return Failed(self._breaker.why, held, delivery.ambiguous) if held > 0 else delivery
-
-    async def _find(self, delivery: Delivery) -> Delivery | Outcome:
-        """Look for the post that an earlier attempt may have left."""
-        updates = delivery.line_ref or (delivery.purpose is Purpose.card and delivery.card_ref)
-        if not delivery.ambiguous or updates:
-            return delivery  # an update may be repeated
-        try:
-            async with asyncio.timeout(self._attempt_seconds):
-                found = await self.destination.find(delivery)
-        except Permanent as error:
-            # It may not look (a missing scope): prefer a duplicate to silence.
-            self._log(delivery, "cannot_look_for_post", error=str(error))
-            return delivery
-        if found is None:
-            return delivery
-        if delivery.purpose is Purpose.card:
-            # It may show an older state of the card: bring it up to date.
-            return replace(delivery, card_ref=found)
-        return Sent(found, found=True)
-
-    async def _keep_pace(self, delivery: Delivery) -> Delivery | Outcome:
-        update = delivery.purpose is Purpose.card and delivery.card_ref is not None
-        key = delivery.person.id if delivery.purpose is Purpose.page and delivery.person else ""
-        pace = self._updates if update and self.destination.updates_in_place else self._posts
-        wait = pace.reserve(key, self._clock.monotonic())
-        if wait > 0 and await self._rest(wait, wakeable=False):
-            return Failed(DeliveryReason.rate_limited, 0.0, delivery.ambiguous)
-        return delivery
-
-    async def _recheck(self, delivery: Delivery) -> Delivery | Outcome:
-        """The last look before the send: no page goes out after an answer was stored."""
-        if await self._outbox.still_due(delivery):
-            return delivery
-        return Failed(DeliveryReason.no_longer_due, None)
-
-    async def _send(self, delivery: Delivery) -> Delivery | Outcome:
-        ref = await self._hand_over(delivery)
-        self._breaker.succeeded()
-        return Sent(ref)
-
-    async def _hand_over(self, delivery: Delivery) -> MessageRef:
-        to, card, posted = self.destination, delivery.card, delivery.card_ref
-        shown = delivery.shown
-        match delivery.purpose:
-            case Purpose.told if delivery.text is not None:
-                return await to.tell(delivery.text, delivery.id)
-            case Purpose.card if shown and posted:
-                return await to.update(posted, shown)
-            case Purpose.card if shown:
-                return await to.post(shown, delivery.id)
-            case Purpose.page if shown and delivery.person:
-                return await to.page(delivery.person, shown, posted, delivery.id)
-            case Purpose.thread if card and delivery.line and delivery.line_ref:
-                return await to.change_line(delivery.line_ref, delivery.line, card)
-            case Purpose.thread if card and delivery.line and posted:
-                return await to.thread(posted, delivery.line, card, delivery.id)
-            case Purpose.thread if card and delivery.line:
-                raise Transient(DeliveryReason.not_found, "its card is not posted yet")
-        raise Permanent(DeliveryReason.invalid, "the outbox row lacks what its purpose needs")
-
-    # What a failure means.
-
-    def _again(self, delivery: Delivery, error: Transient) -> Failed:
-        reason = DeliveryReason(error.reason)
-        now = self._clock.monotonic()
-        patience = self._patience[delivery.purpose]
-        if reason is DeliveryReason.rate_limited:
-            wait = error.retry_after or patience.backoff.delay(delivery.attempt)
-            self._breaker.limited(now, wait)
-            self._metrics.rate_limited(self.destination.id, wait)
-            return Failed(reason, wait, delivery.ambiguous)
-        self._blame(reason)
-        wait = patience.backoff.delay(delivery.attempt, asked=error.retry_after)
-        first = delivery.first_tried_at or self._clock.now()
-        past = self._clock.now() + timedelta(seconds=wait) - first > patience.deadline
-        ambiguous = delivery.ambiguous or reason in AMBIGUOUS
-        self._log(delivery, "delivery_failed", error=str(error), again_in=wait)
-        return Failed(reason, None if past else wait, ambiguous)
-
-    def _no(self, delivery: Delivery, error: Permanent) -> Failed:
-        reason = DeliveryReason(error.reason)
-        self._log(delivery, "delivery_refused", error=str(error))
-        if reason is DeliveryReason.refused_credentials:
-            # A person mends the token; what waits must still be there then.
-            self._blame(reason)
-            wait = self._breaker.wait(self._clock.monotonic()) or self._breaker.longest
-            return Failed(reason, wait, delivery.ambiguous)
-        return Failed(reason, None)
-
-    def _blame(self, reason: DeliveryReason) -> None:
-        if reason not in DESTINATION_FAILS:
-            return
-        if self._breaker.failed(self._clock.monotonic(), reason):
-            log.error(
-                "destination_down",
-                destination=self.destination.id,
-                reason=reason.value,
-                hint=HINTS.get(reason, "it is tried again by itself"),
-            )
+            late = Transient(DeliveryReason.timeout, "no answer in time")
+            return self._failures.judge(delivery, late)
+        except (Transient, Permanent) as error:
+            return self._failures.judge(delivery, error)
 
     async def _record(self, delivery: Delivery, outcome: Outcome) -> None:
-        name = self.destination.id
         if isinstance(outcome, Sent):
-            await self._outbox.sent(delivery, outcome.ref)
-            self._metrics.delivered(
-                name, DeliveryResult.found if outcome.found else DeliveryResult.sent
-            )
+            await self._arrived(delivery, outcome)
             return
-        now, retry_at = self._clock.now(), None
-        if outcome.after is not None:
-            retry_at = now + timedelta(seconds=outcome.after)
+        retry_at = self._clock.now() + outcome.wait if outcome.wait is not None else None
         await self._outbox.failed(
             delivery, outcome.reason, retry_at=retry_at, ambiguous=outcome.ambiguous
         )
@@ -309,8 +184,23 @@ class DeliveryPipeline:
         if outcome.reason is DeliveryReason.no_longer_due:
             result = DeliveryResult.cancelled
         elif retry_at is None:
-            self._log(delivery, "delivery_given_up", reason=outcome.reason.value)
-        self._metrics.delivered(name, result, outcome.reason)
+            log.warning(
+                "delivery_given_up",
+                destination=self.destination.id,
+                purpose=delivery.purpose.value,
+                delivery_id=delivery.id,
+                reason=outcome.reason.value,
+            )
+        self._metrics.delivered(self.destination.id, result, outcome.reason)
+
+    async def _arrived(self, delivery: Delivery, outcome: Sent) -> None:
+        self._breaker.succeeded()
+        await self._outbox.sent(delivery, outcome.ref)
+        result = DeliveryResult.found if outcome.found else DeliveryResult.sent
+        self._metrics.delivered(self.destination.id, result)
+        if not self._told_up:
+            await self._outbox.up(self.destination.id)
+            self._told_up = True
 
     async def _rest(self, seconds: float, *, wakeable: bool) -> bool:
         """Wait; a stop ends it early, and so does `wake` where that is allowed. True on a stop."""
@@ -328,13 +218,3 @@ class DeliveryPipeline:
             await asyncio.gather(*waits, return_exceptions=True)
         self._wake.clear()
         return self._stop.is_set()
-
-    def _log(self, delivery: Delivery, event: str, **facts: object) -> None:
-        log.warning(
-            event,
-            destination=self.destination.id,
-            purpose=delivery.purpose.value,
-            delivery_id=delivery.id,
-            attempt=delivery.attempt,
-            **facts,
-        )

@@ -50,6 +50,11 @@ class Failed:
     after: float | None
     ambiguous: bool = False
 
+    @property
+    def wait(self) -> timedelta | None:
+        """`after` as a span."""
+        return None if self.after is None else timedelta(seconds=self.after)
+
 
 Outcome = Sent | Failed
 

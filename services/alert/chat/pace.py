@@ -35,7 +35,10 @@ class Breaker:
     threshold: int = 5
     rest: float = 5.0
     longest: float = 60.0
+    down_after: float = 60.0
+    """Seconds of failures without a success, after which what waits goes elsewhere."""
     _failures: int = 0
+    _failing_since: float | None = None
     _rests: int = 0
     _until: float = field(default=float("-inf"))
     _why: DeliveryReason = DeliveryReason.unavailable
@@ -57,17 +60,23 @@ class Breaker:
     def succeeded(self) -> None:
         """One arrived."""
         self._failures = self._rests = 0
+        self._failing_since = None
 
     def limited(self, now: float, seconds: float) -> None:
         """The destination asked for a pause."""
         self._until = max(self._until, now + seconds)
         self._why = DeliveryReason.rate_limited
+        self._failures = self._rests = 0
+        self._failing_since = None
 
     def failed(self, now: float, reason: DeliveryReason) -> bool:
         """One did not arrive, because of the destination and not of the message. True when it opens."""
         if self.wait(now) > 0:
             return False  # it was under way when the breaker opened
         self._failures += 1
+        if self._failing_since is None:
+            self._failing_since = now
+        self._why = reason
         at_once = reason is DeliveryReason.refused_credentials or self.trying
         if not at_once and self._failures < self.threshold:
             return False
@@ -76,5 +85,14 @@ class Breaker:
             seconds = self.longest
         self._rests = min(self._rests + 1, 16)
         self._until = now + seconds
-        self._why = reason
         return True
+
+    def stays_down(self, now: float) -> bool:
+        """Whether others should stand in: refused credentials at once, anything else after a while.
+
+        A Retry-After is no fault: who asks to wait is there.
+        """
+        if self._failing_since is None or not self.trying:
+            return False
+        refused = self._why is DeliveryReason.refused_credentials
+        return refused or now - self._failing_since >= self.down_after

@@ -238,18 +238,48 @@ def _queue_line(
 
 
 def way_to(configuration: Configuration, person_id: str, preferred: tuple[str, ...]) -> str | None:
-    """The destination that can wake this person: the episode's own first, then any other."""
+    """The destination that wakes this person first."""
+    return next(iter(ways_to(configuration, person_id, preferred)), None)
+
+
+def ways_to(
+    configuration: Configuration, person_id: str, preferred: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Every destination that can wake this person, in the order in which they are tried.
+
+    Their own `contacts` come first, in the person's order; without any, the episode's own destinations
+    and then all others. Within one kind of contact the episode's own destinations come first.
+    """
     person = configuration.person(person_id)
     if person is None:
-        return None
+        return ()
     every = [one.id for one in configuration.destinations]
-    kinds = {one.id: one.kind for one in configuration.destinations}
-    for destination in dict.fromkeys((*preferred, *every)):
-        if chat_id(person, kinds.get(destination)) is not None:
-            return destination
-    return None
+    kinds: dict[str, str] = {one.id: one.kind for one in configuration.destinations}
+    reaching = [
+        one
+        for one in dict.fromkeys((*preferred, *every))
+        if chat_id(person, kinds.get(one)) is not None
+    ]
+    if person.contacts:
+        place = {name: number for number, name in enumerate(person.contacts)}
+        reaching.sort(key=lambda one: place.get(_contact(person, kinds[one]), len(place)))
+    return tuple(reaching)
 
 
 def chat_id(person: Person, kind: str | None) -> str | None:
-    """A person as a kind of chat knows them."""
-    return {"slack": person.slack, "teams_workflow": person.teams}.get(kind or "")
+    """A person as a kind of destination knows them."""
+    match kind:
+        case "slack":
+            return person.slack
+        case "teams_workflow" | "teams_bot":
+            return person.teams
+        case "email":
+            return person.email
+        case "apprise":
+            return person.notify
+    return None
+
+
+def _contact(person: Person, kind: str) -> str:
+    """The name that stands for this kind in `contacts`."""
+    return {"teams_workflow": "teams", "teams_bot": "teams", "apprise": "notify"}.get(kind, kind)

@@ -13,7 +13,12 @@ from services.contracts.configuration import Configuration, Rota
 
 BEGAN_WITHIN = timedelta(hours=1)
 """A shift that began longer ago is not asked about: after an outage nobody is woken for it."""
-KINDS = {"slack": "slack", "teams": "teams_workflow"}
+KINDS = {
+    "slack": ("slack",),
+    "teams": ("teams_bot", "teams_workflow"),
+    "notify": ("apprise",),
+    "email": ("email",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,12 @@ def ways_to(team: Configuration, person_id: str) -> tuple[str, ...]:
     person = team.person(person_id)
     if person is None:
         return ()
-    wanted = [KINDS[contact] for contact in person.contacts if contact in KINDS]
     found: dict[str, str] = {}
-    for kind in dict.fromkeys((*wanted, *KINDS.values())):
-        for destination in team.destinations:
-            if destination.kind == kind and chat_id(person, kind) is not None:
-                found.setdefault(kind, destination.id)
+    for contact in dict.fromkeys((*(one for one in person.contacts if one in KINDS), *KINDS)):
+        for kind in KINDS[contact]:
+            for destination in team.destinations:
+                if destination.kind == kind and chat_id(person, kind) is not None:
+                    found.setdefault(contact, destination.id)
     return tuple(found.values())
 
 

@@ -280,11 +280,25 @@ where episode = any(%(episodes)s::uuid[]) and purpose = 'page' and state = 'pend
   and call is distinct from 'promise'
 
 -- name: outbox_put
--- A card has one row per destination: a change arms it again, and many changes collapse into one.
+-- A card has one row per destination: a change arms it again, and many changes collapse into one. Where
+-- it stands in for another place, the copy follows: its row is not among those that are given.
+with given as (select * from jsonb_populate_recordset(null::alert.outbox, %(rows)s::jsonb)),
+copies as (
+    update alert.outbox o set
+        wanted = o.wanted + 1,
+        state = case when o.state = 'leased' then 'leased' else 'pending' end,
+        due_at = case when o.state in ('leased', 'pending') then o.due_at else alert.now() end,
+        attempt = case when o.state in ('leased', 'pending') then o.attempt else 0 end,
+        first_tried_at = case when o.state in ('leased', 'pending') then o.first_tried_at else null end
+    where o.purpose = 'card' and o.board is null and o.state in ('pending', 'leased', 'sent')
+      and o.episode = any(array(select episode from given where purpose = 'card' and episode is not null))
+      and not exists (select from given g where g.episode = o.episode and g.purpose = 'card'
+                      and g.destination = o.destination)
+)
 insert into alert.outbox
     (episode, board, round, step, target, destination, purpose, text, rank, call, due_at)
 select episode, board, round, step, target, destination, purpose, text, rank, call, alert.now()
-from jsonb_populate_recordset(null::alert.outbox, %(rows)s::jsonb)
+from given
 on conflict (episode, round, step, target, destination, purpose) do update set
     wanted = outbox.wanted + 1,
     rank = excluded.rank,

@@ -19,14 +19,12 @@ from services.alert.store.boards.keeping import board_of, ref_of
 from services.alert.store.lines import line_of, ours
 from services.alert.store.rows import Row
 from services.alert.store.sql import Connection, all_of, one_of, run
+from services.alert.store.standing_in import StandIns
 from services.alert.store.standings import card_at, doing_of, is_shared, messages_of, records_of
 from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration
 from services.contracts.events import EpisodeChange
-from services.runtime.logs import get_logger
 from services.runtime.postgres import Pool
-
-log = get_logger(__name__)
 
 LEASE = timedelta(seconds=60)
 """Longer than any attempt: a lease that runs out belonged to a process that died."""
@@ -59,6 +57,7 @@ class PostgresOutbox:
         self._pool = pool
         self._configuration = configuration
         self._metrics = metrics
+        self._stand_ins = StandIns(pool, configuration)
 
     async def take(self, limit: int, destination: str | None = None) -> list[Delivery]:
         """See ports.Outbox."""
@@ -281,78 +280,15 @@ class PostgresOutbox:
             )
             if row is None or retry_at is not None or reason is DeliveryReason.no_longer_due:
                 return
-            await self._fail_over(connection, row, reason)
+            await self._stand_ins.given_up(connection, row, reason)
 
-    async def _fail_over(
-        self, connection: Connection, row: DictRow, reason: DeliveryReason
-    ) -> None:
-        asked = {name: row[name] for name in ("episode", "round", "step", "target", "purpose")}
-        tried = {one["destination"] for one in await all_of(connection, "outbox_tried", **asked)}
-        every = [one.id for one in self._configuration().destinations]
-        if row["purpose"] == Purpose.page.value:
-            every = [one for one in every if self._knows(row["target"], one)]
-        if row["board"] is not None:
-            every = [one for one in every if self._as_private(row["destination"], one)]
-        left = next((one for one in every if one not in tried), None)
-        (clock,) = await all_of(connection, "now")
-        writing = Writing(clock["now"])
-        writing.audit(
-            "system",
-            "delivery",
-            "given_up",
-            episode=str(row["episode"]) if row["episode"] else None,
-            before={"destination": row["destination"], "purpose": row["purpose"]},
-            after={"reason": reason.value, "destination": left},
-        )
-        if left is None or row["purpose"] == Purpose.thread.value:
-            log.error("an effect was given up", destination=row["destination"], reason=reason.value)
-        else:
-            records = await records_of(connection, [str(row["episode"])] if row["episode"] else [])
-            record = next(iter(records.values()), None)
-            self._again(writing, row, record, left)
-        await writing.flush(connection)
+    async def down(self, destination: str, reason: DeliveryReason) -> int:
+        """See ports.Outbox."""
+        return await self._stand_ins.down(destination, reason)
 
-    def _again(
-        self, writing: Writing, row: DictRow, record: Record | None, destination: str
-    ) -> None:
-        purpose = Purpose(row["purpose"])
-        if row["board"] is not None:
-            writing.board(
-                str(row["board"]),
-                row["step"],
-                destination,
-                purpose,
-                row["target"],
-                round_=row["round"],
-                rank=row["rank"],
-                text=row["text"],
-            )
-        elif purpose is Purpose.told:
-            writing.tell(
-                row["target"],
-                destination,
-                row["text"] or "",
-                record=record,
-                number=row["round"],
-                step=row["step"],
-            )
-        elif record is not None and row["call"] is not None:
-            target, text = row["target"], row["text"] or ""
-            writing.call(record, destination, target, row["call"], text, row["round"])
-        elif record is not None:
-            writing.send(record, destination, purpose, row["target"], step=row["step"])
-        if row["destination"] != destination:
-            hour = int(writing.now.timestamp()) // 3600
-            text = f"Engineers: {row['destination']} takes no messages; they come here for now."
-            writing.tell(f"down-{row['destination']}", destination, text, number=hour)
-
-    def _as_private(self, was: str, other: str) -> bool:
-        """A board was made for one place: it goes to no other that more people read."""
-        configuration = self._configuration()
-        return is_shared(configuration, was) or not is_shared(configuration, other)
-
-    def _knows(self, person_id: str, destination: str) -> bool:
-        return _person(self._configuration(), person_id, destination).chat_id is not None
+    async def up(self, destination: str) -> None:
+        """See ports.Outbox."""
+        await self._stand_ins.up(destination)
 
 
 def _person(configuration: Configuration, person_id: str, destination: str) -> PersonRef:

@@ -89,9 +89,34 @@ returning episode, board, round, step, target, destination, purpose, text, rank,
 
 -- name: outbox_tried
 -- Where this very effect was already tried, so that failing over ends.
-select destination from alert.outbox
+select destination, state from alert.outbox
 where episode is not distinct from %(episode)s and round = %(round)s and step = %(step)s
   and target = %(target)s and purpose = %(purpose)s
+
+-- name: outbox_stranded
+-- What waits for a destination that stays down and stands nowhere else: pages, lines, and cards of those
+-- who still wait. Another destination that is down itself counts for nothing.
+select o.* from alert.outbox o
+left join alert.episodes e on e.id = o.episode
+left join alert.boards b on b.id = o.board
+where o.destination = %(destination)s and o.state = 'pending'
+  and o.purpose in ('card', 'page', 'told')
+  and (o.purpose <> 'card' or e.state in ('open', 'claimed') or not b.over)
+  and not exists (
+    select from alert.outbox p
+    where p.episode is not distinct from o.episode and p.round = o.round and p.step = o.step
+      and p.target = o.target and p.purpose = o.purpose and p.board is not distinct from o.board
+      and p.destination <> all(%(away)s) and p.state in ('pending', 'leased', 'sent'))
+order by o.rank, o.due_at
+limit %(limit)s
+for update of o skip locked
+
+-- name: outbox_handed_on
+update alert.outbox set state = 'cancelled', reason = 'handed_on' where id = any(%(ids)s)
+
+-- name: destinations_down
+select distinct source as destination from alert.troubles
+where kind = 'destination_down' and ended_at is null
 
 -- name: card_put
 insert into alert.cards (episode, destination, channel, message, url, posted_at)

@@ -46,9 +46,11 @@ from services.contracts.configuration.rota import (
     Who,
 )
 from services.contracts.configuration.routing import (
+    AppriseDestination,
     Classify,
     Costs,
     Destination,
+    EmailDestination,
     Ingest,
     LanguageModel,
     Learning,
@@ -59,6 +61,7 @@ from services.contracts.configuration.routing import (
     Signs,
     SlackDestination,
     Targets,
+    TeamsBotDestination,
     TeamsWorkflowDestination,
     Threads,
 )
@@ -73,6 +76,7 @@ from services.contracts.configuration.webhooks import (
 __all__ = [
     "Account",
     "Answering",
+    "AppriseDestination",
     "Automation",
     "BlueskyAccount",
     "Brand",
@@ -81,6 +85,7 @@ __all__ = [
     "Costs",
     "Destination",
     "EmailAccount",
+    "EmailDestination",
     "Every",
     "FacebookAccount",
     "FeedAccount",
@@ -112,6 +117,7 @@ __all__ = [
     "Swap",
     "Target",
     "Targets",
+    "TeamsBotDestination",
     "TeamsWorkflowDestination",
     "Threads",
     "TimeOff",
@@ -211,6 +217,10 @@ def _people_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
     for i, account in enumerate(file.accounts):
         yield from _missing(("accounts", i, "brand"), "brand", account.brand, names.brands)
     for i, person in enumerate(file.people):
+        for j, contact in enumerate(person.contacts):
+            if contact not in ("slack", "teams", "email", "notify"):
+                says = "write slack, teams, email or notify (whose address stands under `notify`)"
+                yield Problem(("people", i, "contacts", j), says)
         for j, brand in enumerate(person.brands):
             yield from _missing(("people", i, "brands", j), "brand", brand, names.brands)
 
@@ -279,6 +289,11 @@ def _route_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
             ("routes", len(file.routes) - 1, "match"),
             "the last route is the default: leave its match out",
         )
+    for i, one in enumerate(file.destinations):
+        where: Where = ("destinations", i, "fallback")
+        yield from _missing(where, "destination", one.fallback, names.destinations)
+        if one.fallback == one.id:
+            yield Problem(where, "a destination cannot stand in for itself")
     yield from _missing(("engineers",), "destination", file.engineers, names.destinations)
     yield from _missing(("targets", "hours"), "hours", file.targets.hours, names.hours)
 

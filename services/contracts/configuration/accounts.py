@@ -313,12 +313,15 @@ class Person(Section):
     slack: str | None = None
     """Slack member id (U…)."""
     teams: str | None = None
-    """Microsoft 365 user principal name."""
+    """Microsoft 365 user principal name, or the person's Entra object id."""
     email: str | None = None
     zone: Zone = "UTC"
     languages: tuple[str, ...] = ()
+    notify: SecretName | None = None
+    """Environment variable with the Apprise address that reaches this person alone (their ntfy topic, a
+    text message, PagerDuty): it is a secret."""
     contacts: tuple[str, ...] = ()
-    """Ways to reach them, in order: slack, teams, email, or a URL of an Apprise service."""
+    """Ways to reach them, in the order in which they are tried: slack, teams, email, notify."""
     time_off_calendar: SecretName | None = None
     """Environment variable with the address of their calendar of absences (iCalendar): it is a secret."""
     quiet_hours: tuple[Interval, ...] = ()

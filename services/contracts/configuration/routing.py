@@ -46,37 +46,82 @@ class Route(Section):
     """For sensitive routes: page in closed hours too."""
 
 
-class SlackDestination(Section):
+class _Destination(Section):
+    id: Id
+    posts_per_second: float = Field(1.0, gt=0, le=1000)
+    """Posts to one place; Slack's own limit is about 1 for a channel, Teams' 4."""
+    shared: bool = True
+    """Whether people beyond those on call read it: private words appear masked."""
+    fallback: Id | None = None
+    """The destination that takes its place while it takes no messages. None: any other."""
+
+
+class SlackDestination(_Destination):
     """A Slack channel, through a bot of your own workspace."""
 
-    id: Id
     kind: Literal["slack"]
     channel: str = Field(min_length=1)
     """Channel id (C…); names change, ids stay."""
     bot_token: SecretName = "PRESENCE_SLACK_BOT_TOKEN"
     signing_secret: SecretName = "PRESENCE_SLACK_SIGNING_SECRET"
     base_url: HttpUrl = Field("https://slack.com/api/", validate_default=True)
-    posts_per_second: float = Field(1.0, gt=0, le=1000)
-    """Posts to one channel; Slack's own limit is about 1."""
     updates_per_second: float = Field(0.8, gt=0, le=1000)
     """Updates of posted cards; Slack's own limit is about 50 a minute."""
-    shared: bool = True
-    """Whether people beyond those on call read it: private words appear masked."""
 
 
-class TeamsWorkflowDestination(Section):
-    """A Teams channel, through a Workflows webhook."""
+class TeamsWorkflowDestination(_Destination):
+    """A Teams channel, through a Workflows webhook: one way."""
 
-    id: Id
     kind: Literal["teams_workflow"]
     url: SecretName = "PRESENCE_TEAMS_WORKFLOW_URL"
     """Environment variable with the webhook's address (it is a secret)."""
-    posts_per_second: float = Field(1.0, gt=0, le=1000)
-    """Teams' own limit is 4; a card and its follow-ups stay well below."""
-    shared: bool = True
 
 
-Destination = Annotated[SlackDestination | TeamsWorkflowDestination, Field(discriminator="kind")]
+class TeamsBotDestination(_Destination):
+    """A Teams channel, through a bot of your own: cards are updated in place and take presses."""
+
+    kind: Literal["teams_bot"]
+    channel: str = Field(min_length=1)
+    """The channel's id (19:…@thread.tacv2): in the link of the channel, decoded."""
+    app_id: str = Field(min_length=1)
+    """The bot's Microsoft app id; no secret."""
+    app_password: SecretName = "PRESENCE_TEAMS_APP_PASSWORD"
+    tenant: str = Field(min_length=1)
+    """Your Microsoft 365 tenant's id; `botframework.com` for a bot that is registered as multi-tenant."""
+    service_url: HttpUrl = Field("https://smba.trafficmanager.net/teams/", validate_default=True)
+    """The connector that the bot sends through; your region's own, or a government cloud's."""
+    login_url: HttpUrl = Field("https://login.microsoftonline.com/", validate_default=True)
+    openid_url: HttpUrl = Field(
+        "https://login.botframework.com/v1/.well-known/openidconfiguration", validate_default=True
+    )
+    """Where the keys are told that sign Microsoft's requests."""
+    updates_per_second: float = Field(1.0, gt=0, le=1000)
+
+
+class AppriseDestination(_Destination):
+    """Discord, Mattermost, Google Chat, Telegram, ntfy and a hundred others, through Apprise: one way."""
+
+    kind: Literal["apprise"]
+    url: SecretName
+    """Environment variable with the Apprise address of the channel (it is a secret)."""
+
+
+class EmailDestination(_Destination):
+    """A mailbox, through Apprise's mailto: cards go to the address's own recipients, pages to a person's."""
+
+    kind: Literal["email"]
+    url: SecretName = "PRESENCE_MAIL_URL"
+    """Environment variable with the Apprise address (mailtos://user:password@smtp.example?from=…&to=…)."""
+
+
+Destination = Annotated[
+    SlackDestination
+    | TeamsWorkflowDestination
+    | TeamsBotDestination
+    | AppriseDestination
+    | EmailDestination,
+    Field(discriminator="kind"),
+]
 """Where cards appear."""
 
 

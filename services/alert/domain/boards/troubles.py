@@ -37,6 +37,7 @@ _ENDS: dict[NoticeKind, frozenset[NoticeKind]] = {
     NoticeKind.caught_up: frozenset({NoticeKind.silence, NoticeKind.source_down, NoticeKind.token}),
     NoticeKind.source_up: frozenset({NoticeKind.silence, NoticeKind.source_down, NoticeKind.token}),
     NoticeKind.dead_letter_resumed: frozenset({NoticeKind.dead_letter_limit}),
+    NoticeKind.destination_up: frozenset({NoticeKind.destination_down}),
 }
 _NAMES = {
     NoticeKind.silence: "silent",
@@ -46,8 +47,16 @@ _NAMES = {
     NoticeKind.offset_out_of_range: "records lost before they were read",
     NoticeKind.classifier_degraded: "classifier degraded",
     NoticeKind.gap: "a gap was not read",
+    NoticeKind.destination_down: "takes no messages",
 }
-_PINGS = frozenset({NoticeKind.dead_letter_limit, NoticeKind.token, NoticeKind.offset_out_of_range})
+_PINGS = frozenset(
+    {
+        NoticeKind.dead_letter_limit,
+        NoticeKind.token,
+        NoticeKind.offset_out_of_range,
+        NoticeKind.destination_down,
+    }
+)
 """Nothing mends these but a person: they wake the engineers."""
 
 

@@ -126,4 +126,5 @@ class Notices:
 async def _down(connection: Connection) -> frozenset[str]:
     """Destinations that take nothing at the moment."""
     rows = await all_of(connection, "destinations_stuck", seconds=120)
+    rows += await all_of(connection, "destinations_down")
     return frozenset(row["destination"] for row in rows)
