@@ -282,12 +282,14 @@ where episode = any(%(episodes)s::uuid[]) and purpose = 'page' and state = 'pend
 -- name: outbox_put
 -- A card has one row per destination: a change arms it again, and many changes collapse into one.
 insert into alert.outbox
-    (episode, board, round, step, target, destination, purpose, text, rank, call, due_at)
-select episode, board, round, step, target, destination, purpose, text, rank, call, alert.now()
+    (episode, board, round, step, target, destination, purpose, text, rank, call, due_at, answer_due)
+select episode, board, round, step, target, destination, purpose, text, rank, call, alert.now(),
+    coalesce(answer_due, alert.now())
 from jsonb_populate_recordset(null::alert.outbox, %(rows)s::jsonb)
 on conflict (episode, round, step, target, destination, purpose) do update set
     wanted = outbox.wanted + 1,
     rank = excluded.rank,
+    answer_due = excluded.answer_due,
     state = case when outbox.state = 'leased' then 'leased' else 'pending' end,
     due_at = case when outbox.state in ('leased', 'pending') then outbox.due_at else alert.now() end,
     attempt = case when outbox.state in ('leased', 'pending') then outbox.attempt else 0 end,
