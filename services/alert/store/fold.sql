@@ -95,11 +95,11 @@ insert into alert.items (
     item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
     received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
     may_page, opens, needs_answer, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
-    similarity)
+    similarity, known)
 select item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
     received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
     may_page, opens, needs_answer, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
-    similarity
+    similarity, known
 from jsonb_populate_recordset(null::alert.items, %(items)s::jsonb)
 on conflict (item_id) do nothing
 returning item_id
