@@ -34,6 +34,7 @@ from services.alert.store.doings import Doings, Reminders
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
 from services.alert.store.folding import Folding
+from services.alert.store.grouping import Grouping
 from services.alert.store.in_force import InForce
 from services.alert.store.inbox import Inbox
 from services.alert.store.outbox import PostgresOutbox
@@ -304,6 +305,7 @@ class AlertService:
     def _start_workers(self, inbox: Inbox, intake: IntakeProgress) -> None:
         sweep = Sweep(
             folding=Folding(self._pool, self.active),
+            grouping=Grouping(self._pool),
             escalating=Escalating(self._pool, self.active, self._metrics, self._in_force.refresh),
             announcements=Announcements(self._pool, self._producer),
             figures=Figures(self._pool, self._metrics),

@@ -285,6 +285,8 @@ class Pressed:
     result: ActResult
     says: str | None = None
     """For the one who pressed; None: what every such result says."""
+    episode_id: str | None = None
+    """The episode that the press gave to whoever pressed: where they go on."""
 
 
 class Boards(Protocol):

@@ -27,6 +27,7 @@ from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
 from services.alert.store.folding import AWAY as DATABASE_AWAY
 from services.alert.store.folding import Folding
+from services.alert.store.grouping import Grouping
 from services.alert.store.inbox import Inbox, RawEvent
 from services.contracts.configuration import Configuration
 from services.runtime.backoff import Backoff
@@ -50,6 +51,7 @@ class WakeUps:
     timers: asyncio.Event = field(default_factory=asyncio.Event)
     announcements: asyncio.Event = field(default_factory=asyncio.Event)
     answers: asyncio.Event = field(default_factory=asyncio.Event)
+    groups: asyncio.Event = field(default_factory=asyncio.Event)
     deliveries: Sequence[Callable[[], None]] = ()
 
     def changed(self) -> None:
@@ -67,6 +69,7 @@ class Sweep:
         self,
         *,
         folding: Folding,
+        grouping: Grouping,
         escalating: Escalating,
         announcements: Announcements,
         figures: Figures,
@@ -83,6 +86,7 @@ class Sweep:
         boards: LiveBoards,
     ) -> None:
         self._folding = folding
+        self._grouping = grouping
         self._escalating = escalating
         self._announcements = announcements
         self._figures = figures
@@ -102,6 +106,7 @@ class Sweep:
         """By name, for Workers."""
         return {
             "fold": lambda: self._every(1.0, self.fold, self._wake.fold),
+            "groups": lambda: self._every(5.0, self.group, self._wake.groups),
             "timers": lambda: self._every(0.5, self.fire, self._wake.timers),
             "answers": lambda: self._every(0.5, self.send, self._wake.answers),
             "announce": lambda: self._every(1.0, self.announce, self._wake.announcements),
@@ -152,11 +157,25 @@ class Sweep:
         for record in done.ended:
             self._metrics.ended(record)
         if done.events:
+            self._wake.groups.set()
             self._wake.changed()
         if done.events and done.more:
             return True
         await self._put_poison_aside()
         return done.more and done.events > 0
+
+    async def group(self) -> bool:
+        """Compare a batch of new items; whether there is more. Nobody waits for it."""
+        try:
+            compared = await self._grouping.round()
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("new items could not be compared")
+            return False
+        if compared:
+            self._wake.changed()
+        return compared > 0
 
     async def fire(self) -> bool:
         """Fire what is due, if enough is known; whether there is more."""
@@ -200,6 +219,7 @@ class Sweep:
     async def forget(self) -> bool:
         """Drop the ids of events that cannot be repeated any more."""
         await self._inbox.forget(self._configuration().retention.event_ids)
+        await self._grouping.forget()
         return False
 
     async def _put_poison_aside(self) -> None:

@@ -22,6 +22,7 @@ from services.alert.store.boards.kinds import open_keepers
 from services.alert.store.doings import Doings, Reminders
 from services.alert.store.escalating import Escalating
 from services.alert.store.folding import Folding
+from services.alert.store.grouping import Grouping
 from services.alert.store.inbox import Inbox, Position, RawEvent
 from services.alert.store.outbox import PostgresOutbox
 from services.contracts.configuration import Configuration
@@ -45,6 +46,7 @@ class Story:
     registry: CollectorRegistry
     inbox: Inbox
     folding: Folding
+    grouping: Grouping
     escalating: Escalating
     outbox: PostgresOutbox
     episodes: PostgresEpisodes
@@ -95,6 +97,8 @@ class Story:
     async def fold(self) -> None:
         """Fold all that waits."""
         while (await self.folding.round()).events:
+            pass
+        while await self.grouping.round():
             pass
 
     async def sweep(self) -> list[str]:
@@ -220,6 +224,7 @@ async def story(
             registry=registry,
             inbox=Inbox(pool, "test-cluster"),
             folding=Folding(pool, lambda: told.file),
+            grouping=Grouping(pool),
             escalating=Escalating(pool, lambda: told.file, metrics),
             outbox=PostgresOutbox(pool, lambda: told.file, metrics),
             episodes=episodes,

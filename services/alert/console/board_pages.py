@@ -70,7 +70,10 @@ class BoardPages:
             return await self._page(request, token, link, None, status=403)
         done = await self._boards.press(link.board_id, act, target, Actor(person.id, "link"))
         # See other: reloading the page does not press again.
-        answer = RedirectResponse(f"/b/{token}?said={done.result.value}", status_code=303)
+        then = f"/b/{token}?said={done.result.value}"
+        if done.episode_id is not None:
+            then = self._links.episode(done.episode_id)
+        answer = RedirectResponse(then, status_code=303)
         self._visitors.sign_in(answer, person)
         return answer
 

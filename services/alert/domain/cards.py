@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.alert.domain.card import Card, CardAct, CardLine, CardState, CardStatus, StatusKind
+from services.alert.domain.groups import SHOWN_FROM
 from services.alert.domain.items import Item
 from services.alert.domain.response_time import span_in_words, time_left
 from services.contracts.events import CloseReason, Urgency
@@ -63,6 +64,8 @@ class Standing:
     """Whether it can be answered from Presence."""
     linked: bool = False
     """Answered by a person's word that a private message counts."""
+    alike: int = 0
+    """How many people write much the same, this one among them."""
 
 
 def one_line(text: str) -> str:
@@ -169,6 +172,13 @@ def _words(item: Item) -> str:
 
 
 def _why(standing: Standing, first: Item) -> str:
+    why = _reason(standing, first)
+    if standing.alike >= SHOWN_FROM:
+        why = f"{why}; one of {standing.alike} like it"
+    return why
+
+
+def _reason(standing: Standing, first: Item) -> str:
     if standing.reopened:
         return "The answer was deleted, so this person waits again"
     if first.relabel is not None and not first.relabelled_away:

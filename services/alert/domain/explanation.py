@@ -31,7 +31,7 @@ WORDS = {
     Why.nobody: "reaches nobody: the next step is taken at once",
     Why.closed_hours: "closed hours: nobody is paged",
     Why.quiet_start: "the account's quiet start: nobody is paged until a person switches it on",
-    Why.too_many_pings: "has been pinged too often: the queue is told",
+    Why.too_many_pings: "has been pinged too often: it joins the queue card",
     Why.end_of_chain: "the end of the chain: the fallback and the channel",
     Why.waited: "waited: the catch-up card lists it and pings once for all that waited",
 }

@@ -93,6 +93,8 @@ class Firing:
     """Whom it would have woken, were it not for the account's quiet start."""
     closed: bool = False
     """The next timer is put off to the end of closed hours."""
+    queued: tuple[str, ...] = ()
+    """Whose queue card it joins: they were pinged as often as a person is."""
 
 
 @dataclass(slots=True)
@@ -101,6 +103,7 @@ class _Steps:
     tells: list[Tell] = field(default_factory=list)
     reasons: list[tuple[int, Why]] = field(default_factory=list)
     waited: Waited | None = None
+    queued: list[str] = field(default_factory=list)
 
 
 def fire(record: Record, step: int, around: Surroundings) -> Firing:
@@ -135,7 +138,9 @@ def fire(record: Record, step: int, around: Surroundings) -> Firing:
             reasons=tuple(done.reasons),
             closed=True,
         )
-    while not done.pages and not done.tells and step <= len(record.policy.steps):
+    while (
+        not done.pages and not done.tells and not done.queued and step <= len(record.policy.steps)
+    ):
         # Nobody there: on to the next step at once, and the channel hears why.
         if done.reasons and done.reasons[-1][1] is not Why.nobody:
             break
@@ -172,7 +177,7 @@ def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> date
             unreachable.append(person_id)
         elif not record.sensitive and around.pings.get(person_id, 0) >= escalation.PINGS:
             done.reasons.append((step, Why.too_many_pings))
-            done.tells.append(_queue_line(configuration, person_id, record, around.now))
+            done.queued.append(person_id)
         else:
             done.pages.append(Page(person_id, destination))
     waited = span_in_words(around.now - record.folded.opened_at)
@@ -183,7 +188,7 @@ def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> date
         done.reasons.append((step, Why.end_of_chain))
     elif done.pages or found.channels or found.merged:
         done.reasons.append((step, Why.due))
-    elif not done.tells:
+    elif not done.tells and not done.queued:
         done.reasons.append((step, Why.nobody))
     return None
 
@@ -221,20 +226,8 @@ def _finish(
         next_at=due,
         reasons=tuple(done.reasons),
         waited=done.waited if put_aside else None,
+        queued=tuple(done.queued),
     )
-
-
-def _queue_line(
-    configuration: Configuration, person_id: str, record: Record, now: datetime
-) -> Tell:
-    """Beyond a person's pings: one line per ten minutes instead of a ping an episode."""
-    person = configuration.person(person_id)
-    name = person.name if person else person_id
-    window = int(now.timestamp() // escalation.PINGS_WITHIN.total_seconds())
-    text = (
-        f"More is waiting for {name} than a person can be pinged for: take the next from the list."
-    )
-    return Tell(record.destinations[0], text, f"queue-{person_id}", window, of_episode=False)
 
 
 def way_to(configuration: Configuration, person_id: str, preferred: tuple[str, ...]) -> str | None:

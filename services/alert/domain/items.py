@@ -83,6 +83,8 @@ class Item:
     shown: Shown = Shown()
     similarity: str | None = None
     """The signature of its verdict: near-duplicates share most of its bits."""
+    known: bool = False
+    """Its author is on one of the team's lists, or was answered before."""
     deleted_at: datetime | None = None
     relabel: Relabel | None = None
 
@@ -188,6 +190,7 @@ def item_from(event: ClassifiedNotification, threshold: float) -> Item:
         held=verdict.held if verdict else False,
         shown=shown_from(said, verdict),
         similarity=verdict.similarity if verdict else None,
+        known=said.author.known,
     )
 
 

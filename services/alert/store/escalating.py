@@ -144,6 +144,8 @@ class Escalating:
         await writing.flush(connection)
         if firing.waited is not None:
             await run(connection, "waited_add", episode=record.id, why=firing.waited.value, at=now)
+        for person in firing.queued:
+            await run(connection, "queued_add", episode=record.id, person=person, at=now)
         for person in firing.would_page:
             await run(connection, "would_page_add", episode=record.id, person=person, at=now)
         for page in firing.pages:

@@ -95,11 +95,11 @@ insert into alert.items (
     item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
     received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
     may_page, opens, needs_answer, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
-    similarity)
+    similarity, known)
 select item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
     received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
     may_page, opens, needs_answer, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
-    similarity
+    similarity, known
 from jsonb_populate_recordset(null::alert.items, %(items)s::jsonb)
 on conflict (item_id) do nothing
 returning item_id
@@ -296,12 +296,14 @@ copies as (
                       and g.destination = o.destination)
 )
 insert into alert.outbox
-    (episode, board, round, step, target, destination, purpose, text, rank, call, due_at)
-select episode, board, round, step, target, destination, purpose, text, rank, call, alert.now()
+    (episode, board, round, step, target, destination, purpose, text, rank, call, due_at, answer_due)
+select episode, board, round, step, target, destination, purpose, text, rank, call, alert.now(),
+    coalesce(answer_due, alert.now())
 from given
 on conflict (episode, round, step, target, destination, purpose) do update set
     wanted = outbox.wanted + 1,
     rank = excluded.rank,
+    answer_due = excluded.answer_due,
     state = case when outbox.state = 'leased' then 'leased' else 'pending' end,
     due_at = case when outbox.state in ('leased', 'pending') then outbox.due_at else alert.now() end,
     attempt = case when outbox.state in ('leased', 'pending') then outbox.attempt else 0 end,

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import psycopg
 
+from services.alert.domain.groups import comparable
 from services.alert.domain.items import Item, Trace, item_from, trace_from
 from services.alert.domain.lifecycle import Record
 from services.alert.store.belonging import (
@@ -167,6 +168,9 @@ class Folding:
             if trace is not None and trace.deleted_at is not None:
                 row["text"], row["permalink"], row["why"] = "", None, []
         await connection.execute(FOLD["items_add"], {"items": as_json(rows)})
+        alike = [item.id for item in new if comparable(item)]
+        if alike:
+            await run(connection, "to_compare_add", items=alike)
         return touched, await place_members(connection, new, threads)
 
     async def _note_impostors(

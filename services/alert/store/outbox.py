@@ -100,7 +100,9 @@ class PostgresOutbox:
                 },
             )
         order = {purpose: place for place, purpose in enumerate(("card", "page", "thread", "told"))}
-        rows.sort(key=lambda row: (row["rank"], row["due_at"], order[row["purpose"]]))
+        rows.sort(
+            key=lambda row: (row["rank"], row["answer_due"], row["due_at"], order[row["purpose"]])
+        )
         return [
             self._of_board(row, boards[str(row["board"])])
             if row["board"] is not None

@@ -17,6 +17,7 @@ where e.id = o.episode and o.purpose = 'page' and o.state = 'pending'
   and (%(destination)s::text is null or o.destination = %(destination)s)
 
 -- name: outbox_take
+-- In order of sensitivity and urgency (rank), then of when the answer is due, never of arrival.
 -- A lease that ran out belonged to a process that died or hangs: its attempt may have arrived.
 with chosen as (
     select o.id, o.state = 'leased' as lost from alert.outbox o
@@ -31,7 +32,7 @@ with chosen as (
       and (o.purpose <> 'thread' or exists (
             select from alert.cards c
             where c.episode = o.episode and c.destination = o.destination))
-    order by o.rank, o.due_at, o.purpose, o.made_at
+    order by o.rank, o.answer_due, o.due_at, o.purpose, o.made_at
     limit %(limit)s
     for update of o skip locked
 )

@@ -64,6 +64,7 @@ def item_row(item: Item, thread: int) -> dict[str, Any]:
         "language": shown.language,
         "why": [storable(one) for one in shown.why],
         "similarity": item.similarity,
+        "known": item.known,
     }
 
 
@@ -103,6 +104,7 @@ def item_of(row: Row) -> Item:
             tuple(row["why"]),
         ),
         similarity=row["similarity"],
+        known=row["known"],
     )
 
 

@@ -19,8 +19,9 @@ BOARDS = load_queries("services.alert.store", "boards.sql")
 ROTA = load_queries("services.alert.store", "rota.sql")
 ANSWERS = load_queries("services.alert.store", "answers.sql")
 DOINGS = load_queries("services.alert.store", "doings.sql")
+GROUPS = load_queries("services.alert.store", "groups.sql")
 
-_FILES = (FOLD, EPISODES, OUTBOX, TIMERS, BOARDS, ROTA, ANSWERS, DOINGS)
+_FILES = (FOLD, EPISODES, OUTBOX, TIMERS, BOARDS, ROTA, ANSWERS, DOINGS, GROUPS)
 
 
 def _together() -> dict[str, LiteralString]:

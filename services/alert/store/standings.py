@@ -15,6 +15,8 @@ from services.alert.store.sql import Connection, all_of
 from services.contracts.configuration import Configuration
 from services.contracts.events import CloseReason
 
+ALIKE = "alike"
+
 
 async def records_of(connection: Connection, ids: Iterable[str]) -> dict[str, Record]:
     """Episodes by id; unknown ids are left out."""
@@ -35,6 +37,8 @@ async def doing_of(connection: Connection, ids: Iterable[str]) -> dict[str, list
     found: dict[str, list[Row]] = {}
     for row in await all_of(connection, "doing_of_episodes", ids=list(ids)):
         found.setdefault(str(row["episode"]), []).append(row)
+    for row in await all_of(connection, "alike_of_episodes", ids=list(ids)):
+        found.setdefault(str(row["episode"]), []).append({"kind": ALIKE, **row})
     return found
 
 
@@ -70,10 +74,13 @@ def standing_of(
         checklist=record.checklist,
         stale=record.stale,
         status=tuple(
-            _status(row, record, configuration) for row in doing if row["kind"] != "linked"
+            _status(row, record, configuration)
+            for row in doing
+            if row["kind"] not in ("linked", ALIKE)
         ),
         answerable=bool(items) and bool(ways(account, items[0], None)),
         linked=any(row["kind"] == "linked" for row in doing),
+        alike=max((row["people"] for row in doing if row["kind"] == ALIKE), default=0),
     )
 
 

@@ -71,14 +71,14 @@ class Writing:
         """A row of the outbox for an episode. `target` is what makes it unique within its purpose."""
         round_ = record.paging_round if purpose is Purpose.page else 0
         key = (record.id, round_, step, target, destination, purpose.value)
-        self._outbox[key] = _row(key, rank(record), None)
+        self._outbox[key] = _row(key, rank(record), None, record)
 
     def call(
         self, record: Record, destination: str, person: str, call: str, text: str, number: int
     ) -> None:
         """A page that a person's act asked for, with its own words; `number` makes it unique."""
         key = (record.id, number, -1, person, destination, Purpose.page.value)
-        self._outbox[key] = {**_row(key, rank(record), text), "call": call}
+        self._outbox[key] = {**_row(key, rank(record), text, record), "call": call}
 
     def tell(
         self,
@@ -93,7 +93,7 @@ class Writing:
         """A plain line to a channel; told once for the same target, number and step."""
         episode = record.id if record else None
         key = (episode, number, step, target, destination, Purpose.told.value)
-        self._outbox[key] = _row(key, rank(record) if record else 2, text)
+        self._outbox[key] = _row(key, rank(record) if record else 2, text, record)
 
     def board(
         self,
@@ -216,6 +216,15 @@ def _answerer(record: Record) -> str | None:
     return (ending.by if ending else None) or record.first_claimed_by
 
 
-def _row(key: tuple[Any, ...], rank_: int, text: str | None) -> dict[str, Any]:
+def _row(
+    key: tuple[Any, ...], rank_: int, text: str | None, record: Record | None = None
+) -> dict[str, Any]:
     names = ("episode", "round", "step", "target", "destination", "purpose")
-    return {**dict(zip(names, key, strict=True)), "rank": rank_, "text": text, "call": None}
+    return {
+        **dict(zip(names, key, strict=True)),
+        "rank": rank_,
+        "text": text,
+        "call": None,
+        # Delivery's order within the rank: what is about nobody's answer is as if it were due now.
+        "answer_due": record.due_at if record else None,
+    }

@@ -28,6 +28,10 @@ class BoardKind(StrEnum):
     would_have_paged = "would_have_paged"
     sample = "sample"
     shift_start = "shift_start"
+    queue = "queue"
+    group = "group"
+    wave = "wave"
+    incident = "incident"
 
 
 @dataclass(frozen=True, slots=True)

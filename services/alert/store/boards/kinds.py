@@ -13,6 +13,7 @@ from services.alert.store.boards.handoff import Handoffs
 from services.alert.store.boards.held_back import HeldBack
 from services.alert.store.boards.impersonation import Impersonation
 from services.alert.store.boards.keepers import Keeper
+from services.alert.store.boards.queue import Queues
 from services.alert.store.boards.sample import DailySample
 from services.alert.store.boards.shift_start import ShiftStartBoards
 from services.alert.store.boards.troubles import Notices
@@ -39,6 +40,7 @@ def open_keepers(
         *starts,
         HeldBack(pool, configuration, episodes),
         CatchUp(configuration, episodes),
+        Queues(pool, configuration, episodes),
         Handoffs(pool, configuration, episodes),
         Impersonation(pool, configuration),
         QuietStarts(pool, configuration),
