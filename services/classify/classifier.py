@@ -13,7 +13,7 @@ from services.classify.domain.signs import SpamSigns
 from services.classify.domain.similarity import signatures, weight
 from services.classify.domain.verdict import NO_SIGNS, Judgement, Read, judge
 from services.classify.engines.port import TextEngine
-from services.classify.reader import Reader
+from services.classify.reader import Reader, Written
 from services.classify.stages import Spent, Stage, unmeasured
 from services.contracts.configuration import Costs
 from services.contracts.events import Notification, Verdict
@@ -68,12 +68,9 @@ class Classifier:
     def read(self, items: Sequence[Notification]) -> list[Read]:
         """Each text as read, scored by the engine, and signed."""
         begun = time.thread_time()
-        readings = [
-            self._reader.read(
-                item.text, title=item.title, hint=item.language_hint, links=len(item.links)
-            )
-            for item in items
-        ]
+        readings = self._reader.read_all(
+            [Written(item.text, item.title, item.language_hint, len(item.links)) for item in items]
+        )
         signed = signatures([reading.text for reading in readings])
         asked = time.thread_time()
         self._spent(Stage.reading, len(items), asked - begun)

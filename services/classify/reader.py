@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from services.classify.domain.lexicon import Lexicon
 from services.classify.domain.reading import Reading, read_with
 from services.classify.domain.text import read
-from services.classify.languages import Detector
+from services.classify.languages import Asked, Detector
+
+
+class Written(NamedTuple):
+    """A text as it came."""
+
+    text: str
+    title: str | None = None
+    hint: str | None = None
+    """The platform's language."""
+    links: int | None = None
+    """How many links the platform counts."""
 
 
 class Reader:
@@ -23,8 +37,19 @@ class Reader:
         hint: str | None = None,
         links: int | None = None,
     ) -> Reading:
-        """Read one text. `hint` is the platform's language; `links` how many links it counts."""
-        forms = read(text, title)
-        hits = self._lexicon.find(forms)
-        language = self._detector.detect(forms, hits, hint)
-        return read_with(self._lexicon, forms, language, hits, links)
+        """Read one text; see `Written`."""
+        return self.read_all([Written(text, title, hint, links)])[0]
+
+    def read_all(self, batch: Sequence[Written]) -> list[Reading]:
+        """Read many: their languages are told at once."""
+        forms = [read(one.text, one.title) for one in batch]
+        hits = [self._lexicon.find(form) for form in forms]
+        asked = [
+            Asked(*known) for known in zip(forms, hits, (one.hint for one in batch), strict=True)
+        ]
+        return [
+            read_with(self._lexicon, form, language, found, one.links)
+            for one, form, found, language in zip(
+                batch, forms, hits, self._detector.detect(asked), strict=True
+            )
+        ]

@@ -9,17 +9,19 @@ A list is data (services/classify/words/); this module compiles and matches it. 
 
 An idiom ("killing it", "legal tender") takes back what a pattern found in it.
 
-Matching is a walk over the words with one dictionary look-up for each word and each length of prefix,
-so the number of patterns costs next to nothing.
+Matching is a walk over the words: what may begin at a word is looked up once and remembered, and a pattern
+is tried only where the text holds a word that it goes on with. Substrings are looked up by their rarest
+character. So the number of patterns costs next to nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from services.classify.domain.text import Text, fold, is_unspaced, words_of
 from services.contracts.base import StrEnum
@@ -31,6 +33,8 @@ _GAP_CHARACTERS = {"..": 8, "...": 24}
 _FOLLOWS = re.compile(r"\s*\.\.|[(|]")
 _TOKENS = re.compile(r"[()|]|[^()|\s]+")
 _ARABIC = re.compile(r"[\u0600-\u06ff]")
+_WORDS_REMEMBERED: Final = 16_384
+"""So many words are remembered by what may begin with them: about 2 MB."""
 
 
 class Cue(StrEnum):
@@ -82,15 +86,33 @@ class _Choice(NamedTuple):
             if word.startswith(prefix):
                 yield rest
 
+    def terms(self) -> Iterator[str]:
+        """What it may begin with; a beginning of a word ends with a `*`."""
+        yield from self.exact
+        for prefix, _ in self.prefixes:
+            yield f"{prefix}*"
+
 
 _Rest = tuple["_Gap | _Choice", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Pattern:
+class _Pattern(NamedTuple):
     hit: Hit
     rest: _Rest
     """What follows the first word."""
+    needs: frozenset[str] | None
+    """One of these a text must hold for the rest to be found: words, or beginnings with a `*`."""
+
+
+class _Word(NamedTuple):
+    """What the lists know of one word."""
+
+    begins: tuple[_Pattern, ...]
+    terms: tuple[str, ...]
+    """The words and beginnings of any pattern that it is."""
+
+
+_UNKNOWN: Final = _Word((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +122,32 @@ class _Substring:
     rest: re.Pattern[str] | None
     """Where more follows after a gap: the whole."""
 
-    def found_in(self, text: str) -> bool:
-        return self.start in text and (self.rest is None or self.rest.search(text) is not None)
+
+class _Substrings:
+    """Many, each by the character of its start that the fewest others hold: a text has few of those."""
+
+    def __init__(self, ones: Sequence[_Substring]) -> None:
+        self._all = ones
+        held = Counter(character for one in ones for character in set(one.start))
+        self._by_character: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        for place, one in enumerate(ones):
+            rarest = min(one.start, key=lambda character: held[character])
+            self._by_character[rarest].append((one.start, place))
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def find(self, text: str) -> list[Hit]:
+        """In the order of the lists."""
+        by_character = self._by_character
+        places = [
+            place
+            for character in by_character.keys() & set(text)
+            for start, place in by_character[character]
+            if start in text
+        ]
+        found = [self._all[place] for place in sorted(places)]
+        return [one.hit for one in found if one.rest is None or one.rest.search(text) is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +166,23 @@ class Lexicon:
     def __init__(self, lists: Iterable[WordList]) -> None:
         self._exact: dict[str, list[_Pattern]] = {}
         self._prefixes: dict[str, list[_Pattern]] = {}
-        self._substrings: list[_Substring] = []
-        self._arabic: list[_Substring] = []
-        self._unspaced: list[_Substring] = []
+        self._terms: set[str] = set()
+        substrings: dict[str, list[_Substring]] = {"spaced": [], "arabic": [], "unspaced": []}
         meanings: dict[str, set[Meaning]] = defaultdict(set)
         for one in lists:
             meanings[one.language].update(one.patterns)
             for idiom, listed in ((False, one.patterns), (True, one.idioms)):
                 for meaning, patterns in listed.items():
                     for pattern in patterns:
-                        self._add(one, Hit(meaning, one.language, pattern, idiom))
+                        self._add(one, Hit(meaning, one.language, pattern, idiom), substrings)
         self._meanings = {language: frozenset(found) for language, found in meanings.items()}
-        self._prefix_lengths = tuple(sorted({len(prefix) for prefix in self._prefixes}))
+        self._substrings = _Substrings(substrings["spaced"])
+        self._arabic = _Substrings(substrings["arabic"])
+        self._unspaced = _Substrings(substrings["unspaced"])
+        lengths = {len(prefix) for prefix in self._prefixes}
+        lengths.update(len(term) - 1 for term in self._terms if term.endswith("*"))
+        self._prefix_lengths = tuple(sorted(lengths))
+        self._known = lru_cache(_WORDS_REMEMBERED)(self._look_up)
         self.languages = frozenset(
             language
             for language, found in self._meanings.items()
@@ -139,21 +190,29 @@ class Lexicon:
         )
         """Those whose cues are listed: where none of them is found, that says something."""
 
-    def _add(self, of: WordList, hit: Hit) -> None:
+    def _add(self, of: WordList, hit: Hit, substrings: dict[str, list[_Substring]]) -> None:
         if not of.spaced:
-            known = self._arabic if _ARABIC.search(hit.words) else self._unspaced
+            known = substrings["arabic" if _ARABIC.search(hit.words) else "unspaced"]
             known.extend(_substrings(hit))
             return
         if hit.words.startswith("*"):
-            self._substrings.extend(_substrings(hit))
+            substrings["spaced"].extend(_substrings(hit))
             return
         first, *rest = _elements(hit.words)
         if isinstance(first, _Gap):
             raise ValueError(f"{of.language}: {hit.words!r} begins with a gap")  # noqa: TRY004 - a fault of the data
         for word, runs in first.exact.items():
-            self._exact.setdefault(word, []).extend(_Pattern(hit, (*r, *rest)) for r in runs)
+            self._exact.setdefault(word, []).extend(self._pattern(hit, (*r, *rest)) for r in runs)
         for prefix, run in first.prefixes:
-            self._prefixes.setdefault(prefix, []).append(_Pattern(hit, (*run, *rest)))
+            self._prefixes.setdefault(prefix, []).append(self._pattern(hit, (*run, *rest)))
+
+    def _pattern(self, hit: Hit, rest: _Rest) -> _Pattern:
+        following = next((part for part in rest if isinstance(part, _Choice)), None)
+        if following is None:
+            return _Pattern(hit, rest, None)
+        needs = frozenset(following.terms())
+        self._terms |= needs
+        return _Pattern(hit, rest, needs)
 
     def meanings(self, language: str) -> frozenset[Meaning]:
         """What the list of that language can hint at."""
@@ -161,27 +220,36 @@ class Lexicon:
 
     def find(self, text: Text) -> list[Hit]:
         """Every pattern that the text holds, each as often as it occurs."""
+        words, folded = text.words, text.folded
+        known = [self._known(word) for word in words]
+        held = {term for word in known for term in word.terms}
         found: list[Hit] = []
-        words = text.words
-        exact, prefixes = self._exact, self._prefixes
-        for index, word in enumerate(words):
-            if word in exact:
-                found += _matching(exact[word], words, index)
-            size = len(word)
-            for length in self._prefix_lengths:
-                if length > size:
-                    break
-                patterns = prefixes.get(word[:length])
-                if patterns is not None:
-                    found += _matching(patterns, words, index)
-        folded = text.folded
-        found += [one.hit for one in self._substrings if one.found_in(folded)]
+        for index, word in enumerate(known):
+            for hit, rest, needs in word.begins:
+                if needs is not None and needs.isdisjoint(held):
+                    continue
+                followed = _continued(rest, words, index + 1)
+                if followed is not None:
+                    found.append(_found(hit, words[index], followed))
+        if self._substrings:
+            found += self._substrings.find(folded)
         if is_unspaced(folded):
             padded = f" {folded} "  # a pattern may name the edge of a word by a blank
             arabic = _ARABIC.search(folded) is not None
-            known = self._arabic if arabic else self._unspaced
-            found += [one.hit for one in known if one.found_in(padded)]
+            found += (self._arabic if arabic else self._unspaced).find(padded)
         return found
+
+    def _look_up(self, word: str) -> _Word:
+        begins = list(self._exact.get(word, ()))
+        terms = [word] if word in self._terms else []
+        for length in self._prefix_lengths:
+            if length > len(word):
+                break
+            prefix = word[:length]
+            begins += self._prefixes.get(prefix, ())
+            if (term := f"{prefix}*") in self._terms:
+                terms.append(term)
+        return _Word(tuple(begins), tuple(terms)) if begins or terms else _UNKNOWN
 
 
 def _elements(pattern: str) -> _Rest:
@@ -234,11 +302,9 @@ def _words_of_token(token: str) -> list[str]:
     return words
 
 
-def _matching(patterns: list[_Pattern], words: Sequence[str], first: int) -> Iterator[Hit]:
-    for pattern in patterns:
-        followed = _continued(pattern.rest, words, first + 1)
-        if followed is not None:
-            yield pattern.hit._replace(found=" ".join((words[first], *followed)))
+def _found(hit: Hit, first: str, followed: tuple[str, ...]) -> Hit:
+    words = " ".join((first, *followed)) if followed else first
+    return Hit(hit.meaning, hit.language, hit.words, hit.idiom, words)
 
 
 def _continued(rest: _Rest, words: Sequence[str], at: int) -> tuple[str, ...] | None:
