@@ -60,9 +60,12 @@ artefacts: $(VENV)/dev.stamp  ## Write anew what is made from code: AsyncAPI, JS
 secrets:  ## Write the secret files that docker-compose.yml mounts; keeps what is there
 	@$(PYTHON) -m deploy.compose_secrets
 
+# Tests mostly wait (for a Kafka, a mailbox, a process): more of them than cores gain little more.
+WORKERS ?= 2
+
 .PHONY: test
 test: $(VENV)/dev.stamp  ## All tests, on a real Kafka and PostgreSQL
-	$(BIN)/pytest -m "not browser"
+	$(BIN)/pytest -m "not browser" --numprocesses=$(WORKERS) --dist=loadgroup --no-loadscope-reorder
 
 DATA_DIR ?= presence-data
 

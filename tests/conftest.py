@@ -1,21 +1,67 @@
 """What every test may ask for: a real Kafka, fresh PostgreSQL databases, a clean environment."""
 
-import itertools
 import os
 import re
+import shutil
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import hypothesis
 import pytest
 
 from deploy.local.errors import ToolMissingError
-from deploy.local.kafka import LocalKafka
-from deploy.local.postgres import LocalPostgres
+from tests.servers import Databases, Servers, Shared, shared
 
 FreshDatabase = Callable[[], str]
+SHARED = "presence_servers"
+"""What a worker is told: the folder where its controller's servers are."""
+_SHARED = pytest.StashKey[Shared]()
 # Where fetched jars are kept says nothing about Presence's own behaviour.
 _KEPT = {"PRESENCE_CACHE_DIR"}
+
+_LONG = ("tests/faults/", "tests/pipeline/", "tests/integration/")
+
+# How long an example takes says how busy the machine is: it is never what a test is about.
+hypothesis.settings.register_profile("presence", deadline=None, max_examples=50)
+hypothesis.settings.load_profile("presence")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Under pytest-xdist one Kafka and one PostgreSQL serve all workers."""
+    if session.config.getoption("numprocesses", None) and not hasattr(
+        session.config, "workerinput"
+    ):
+        started = Shared(Path(tempfile.mkdtemp(prefix="presence-tests-")))
+        session.config.stash[_SHARED] = started
+        started.start()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker where they are."""
+    node.workerinput[SHARED] = str(node.config.stash[_SHARED].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The workers have ended."""
+    if started := config.stash.get(_SHARED, None):
+        started.stop()
+        shutil.rmtree(started.folder, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A worker takes a whole file, or all that shares one running system; the longest first."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        place = item.nodeid.partition("::")[0]
+        group = "pipeline" if place.startswith("tests/pipeline/") else place
+        item.add_marker(pytest.mark.xdist_group(group))
+    # So that no worker ends alone on a long one; within that the order stays random.
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
 
 
 @pytest.fixture(autouse=True)
@@ -34,57 +80,51 @@ def _missing(tool: ToolMissingError) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def local_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    """One Apache Kafka for the whole run, started by the first test that asks."""
-    kafka = LocalKafka(tmp_path_factory.mktemp("kafka"), port=None)
-    try:
-        kafka.start()
-    except ToolMissingError as tool:
-        _missing(tool)
-    try:
-        yield kafka
-    finally:
-        kafka.stop()
+def start_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], str]]:
+    """Where `kafka` or `postgres` of this run is: the controller's, or started for the first who asks."""
+    given: dict[str, str] = getattr(request.config, "workerinput", {})
+    if SHARED in given:
+        yield lambda name: shared(Path(given[SHARED]), name)
+        return
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    starts = {"kafka": servers.start_kafka, "postgres": servers.start_postgres}
+    yield lambda name: starts[name]()
+    servers.stop()
 
 
 @pytest.fixture(scope="session")
-def kafka(local_kafka: LocalKafka) -> str:
+def kafka(start_server: Callable[[str], str]) -> str:
     """Bootstrap servers of a real Apache Kafka. Use topics and groups of your own in each test."""
-    return local_kafka.bootstrap
+    try:
+        return start_server("kafka")
+    except ToolMissingError as tool:
+        _missing(tool)
 
 
 @pytest.fixture(scope="session")
-def local_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+def databases(start_server: Callable[[str], str]) -> Databases:
     """One PostgreSQL for the whole run, without fsync."""
-    postgres = LocalPostgres(tmp_path_factory.mktemp("postgres"), port=None, durable=False)
     try:
-        postgres.start()
+        return Databases(start_server("postgres"))
     except ToolMissingError as tool:
         _missing(tool)
-    try:
-        yield postgres
-    finally:
-        postgres.stop()
-
-
-_databases = itertools.count(1)
 
 
 @pytest.fixture
-def postgres(
-    local_postgres: LocalPostgres, request: pytest.FixtureRequest
-) -> Iterator[FreshDatabase]:
-    """`postgres()` is the URL of a fresh database, dropped after the test."""
+def postgres(databases: Databases, request: pytest.FixtureRequest) -> Iterator[FreshDatabase]:
+    """`postgres()` is the URL of a fresh database with all tables, dropped after the test."""
     made: list[str] = []
 
     def fresh() -> str:
         test = re.sub(r"\W+", "_", request.node.name).lower()[:40]
-        made.append(f"{test}_{next(_databases)}")
-        return local_postgres.create_database(made[-1])
+        made.append(f"{test}_{uuid.uuid4().hex[:12]}")
+        return databases.create_database(made[-1], migrated=True)
 
     yield fresh
     for database in made:
-        local_postgres.drop_database(database)
+        databases.drop_database(database)
 
 
 @pytest.fixture

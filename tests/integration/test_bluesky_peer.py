@@ -24,7 +24,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import HttpUrl, SecretStr
 
-from deploy.local.postgres import LocalPostgres
 from services.contracts.configuration.accounts import BlueskySettings
 from services.contracts.events import Action, Direction, Kind, Notification, Origin
 from services.contracts.topics import INTAKE_DLQ, NOTIFICATIONS
@@ -46,6 +45,7 @@ from services.ingest.store.thread_store import MemoryThreadStore, Waiting
 from services.runtime.clock import SystemClock
 from services.runtime.errors import Permanent
 from services.runtime.producer import MemoryProducer
+from tests.servers import Databases
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -54,9 +54,7 @@ MENTION = "app.bsky.richtext.facet#mention"
 
 
 @pytest.fixture(scope="module")
-def network(
-    local_postgres: LocalPostgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def network(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The PDS of a network of its own."""
     node = shutil.which("node")
     if node is None or not (PEER / "node_modules/@atproto/dev-env/package.json").exists():
@@ -64,7 +62,7 @@ def network(
         if os.environ.get("CI", "").lower() in {"true", "1"}:
             pytest.fail(says, pytrace=False)
         pytest.skip(says)
-    url = local_postgres.create_database("bluesky_appview")
+    url = databases.create_database("bluesky_appview")
     log = (tmp_path_factory.mktemp("bluesky") / "network.log").open("w")
     process = subprocess.Popen(
         [node, "network.mjs"], cwd=PEER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
@@ -85,7 +83,7 @@ def network(
             process.wait()
         process.stdout.close()
         log.close()
-        local_postgres.drop_database("bluesky_appview")
+        databases.drop_database("bluesky_appview")
 
 
 @dataclass

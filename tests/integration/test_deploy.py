@@ -16,8 +16,9 @@ import psycopg
 import pytest
 
 from deploy import compose_secrets
-from deploy.local.postgres import LocalPostgres, find_programs
+from deploy.local.postgres import find_programs
 from deploy.locks import LOCKS
+from tests.servers import Databases
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "deploy/images/Dockerfile"
@@ -312,9 +313,9 @@ def test_secrets_are_written_once_and_kept(tmp_path: Path, resolved: dict[str, A
 
 @pytest.mark.integration
 def test_a_service_reads_its_own_schema_only_and_grafana_reads_reports_only(
-    local_postgres: LocalPostgres,
+    databases: Databases,
 ) -> None:
-    owner = local_postgres.create_database("roles_of_compose")
+    owner = databases.create_database("roles_of_compose")
     try:
         subprocess.run(
             [
@@ -328,8 +329,8 @@ def test_a_service_reads_its_own_schema_only_and_grafana_reads_reports_only(
         with psycopg.connect(owner, autocommit=True) as connection:
             _walk_through_the_roles(connection)
     finally:
-        local_postgres.drop_database("roles_of_compose")
-        with psycopg.connect(local_postgres.url, autocommit=True) as connection:
+        databases.drop_database("roles_of_compose")
+        with psycopg.connect(databases.url, autocommit=True) as connection:
             connection.execute("drop role presence_ingest, presence_alert, presence_reports")
 
 

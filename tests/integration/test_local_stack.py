@@ -145,8 +145,8 @@ def test_the_kafka_of_a_test_run_creates_no_topic_by_itself(kafka: str) -> None:
     assert metadata.topics["never.made"].error is not None
 
 
-def test_a_kafka_of_somebody_else_is_told_from_ours(kafka: str, local_kafka: LocalKafka) -> None:
-    assert local_kafka.identity == BrokerIdentity("Apache Kafka", "4.3.1")
+def test_a_kafka_of_somebody_else_is_told_from_ours(kafka: str, data_dir: Path) -> None:
+    assert LocalKafka(data_dir).identity == BrokerIdentity("Apache Kafka", "4.3.1")
     assert str(identify(kafka)) == "Kafka given by PRESENCE_KAFKA metadata.version 30"
 
 

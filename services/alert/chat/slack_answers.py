@@ -182,7 +182,7 @@ def _input(form: AnswerForm, draft: Draft, text: str | None) -> Block:
         "max_length": INPUT_LIMIT,
     }
     if text:
-        element["initial_value"] = text[:INPUT_LIMIT]
+        element["initial_value"] = clip(text, INPUT_LIMIT)  # Slack counts UTF-16 units
     return {
         "type": "input",
         "block_id": text_block(draft),
