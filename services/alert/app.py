@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
@@ -12,16 +11,23 @@ from pydantic import Field, SecretStr
 
 from services.alert.absence_calendars import AbsenceCalendars
 from services.alert.boards import LiveBoards
-from services.alert.chat.destinations import open_destinations, open_pipelines
+from services.alert.chat.destinations import (
+    bot_tokens,
+    open_destinations,
+    open_pipelines,
+    send_sign_in,
+    sign_in_ways,
+)
 from services.alert.chat.links import Links
 from services.alert.chat.metrics import DeliveryMetrics
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_interactions import SlackInteractions
+from services.alert.chat.teams_bot import TeamsBotDestination
+from services.alert.chat.teams_interactions import TeamsInteractions
 from services.alert.console.app import create_app
 from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler, OutcomeHandler
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
-from services.alert.ports import PersonRef
 from services.alert.rota_watch import RotaWatch
 from services.alert.store import configurations
 from services.alert.store.acts import PostgresEpisodes
@@ -204,17 +210,42 @@ class AlertService:
             doings=self._doings,
             interactions=self._interactions,
             slack_signing_secrets=_signing_secrets(self._loaded.configuration),
-            send_sign_in=partial(_send_sign_in, slack[0], self.active) if slack else None,
+            send_sign_in=self._send_sign_in,
+            may_sign_in=lambda one: bool(sign_in_ways(self._channels, self.active(), one.id)),
             api_token=optional_secret("PRESENCE_API_TOKEN"),
             roster=self._roster,
             clock=self._clock,
             boards=self._boards,
+            teams=self._teams_bots(),
+            teams_tokens=tuple(bot_tokens(self._loaded.configuration, self._clock)),
         )
         router = Router(fallback=console)
         router.route("/health/live", self.health.live)
         router.route("/health/ready", self.health.ready)
         router.route("/metrics", metrics_app(self._registry, self.health))
         return router
+
+    def _teams_bots(self) -> TeamsInteractions | None:
+        bots = [
+            channel.destination
+            for channel in self._channels.values()
+            if isinstance(channel.destination, TeamsBotDestination)
+        ]
+        if not bots:
+            return None
+        return TeamsInteractions(
+            self._episodes,
+            self.active,
+            bots,
+            self._clock,
+            self._boards,
+            self._answers,
+            self._doings,
+            self._settings.public_url,
+        )
+
+    async def _send_sign_in(self, person_id: str, url: str) -> None:
+        await send_sign_in(self._channels, self.active(), person_id, url)
 
     async def start(self) -> None:
         """Wait for PostgreSQL and Kafka; rewind where the group is ahead; consume; sweep."""
@@ -398,14 +429,6 @@ def _signing_secrets(configuration: Configuration) -> tuple[SecretStr, ...]:
         if isinstance(section, SlackSection)
     ]
     return tuple(secret(name) for name in dict.fromkeys(names))
-
-
-async def _send_sign_in(
-    slack: SlackDestination, configuration: Callable[[], Configuration], person_id: str, url: str
-) -> None:
-    person = configuration().person(person_id)
-    if person is not None:
-        await slack.send_sign_in(PersonRef(person.id, person.name, person.slack), url)
 
 
 async def _announce(producer: KafkaProducer, notice: Notice) -> None:

@@ -13,19 +13,24 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic import SecretStr
 
+from services.alert.chat.apprise_chat import knows_address
 from services.alert.chat.destinations import Secret, open_destinations
 from services.alert.chat.links import SHORTEST_SECRET, Links
 from services.alert.chat.slack_client import SlackClient, SlackRefusal
+from services.alert.chat.teams_connector import Connector
+from services.alert.domain.firing import ways_to
 from services.alert.ports import DeliveryReason, Destination
 from services.contracts.configuration import (
+    AppriseDestination,
     Configuration,
-    Person,
+    EmailDestination,
     SlackDestination,
+    TeamsBotDestination,
     TeamsWorkflowDestination,
 )
 from services.runtime.checks import Check, Finding, answered, good, unknown, wrong
-from services.runtime.clock import Clock
-from services.runtime.errors import Permanent, WrongConfiguration
+from services.runtime.clock import Clock, SystemClock
+from services.runtime.errors import Permanent, Transient, WrongConfiguration
 
 DESTINATIONS, LINKS, TEST = "destinations", "links", "test line"
 SCOPES = frozenset({"chat:write", "channels:history", "groups:history", "im:write", "im:history"})
@@ -35,11 +40,18 @@ _WORKFLOWS = ("logic.azure.com", "api.powerplatform.com", "powerautomate.com")
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}")
 
 
-def destination_checks(configuration: Configuration, secret: Secret) -> Iterator[Check]:
+def destination_checks(
+    configuration: Configuration, secret: Secret, clock: Clock | None = None
+) -> Iterator[Check]:
     """Every destination, and whether each person on call can be woken."""
+    clock = clock or SystemClock()
     for one in configuration.destinations:
         if isinstance(one, SlackDestination):
             yield Check(DESTINATIONS, f"Slack {one.id}", _slack(one, secret))
+        elif isinstance(one, TeamsBotDestination):
+            yield Check(DESTINATIONS, f"Teams bot {one.id}", _teams_bot(one, secret, clock))
+        elif isinstance(one, AppriseDestination | EmailDestination):
+            yield Check(DESTINATIONS, f"Apprise {one.id}", _apprise(one, secret))
         else:
             yield Check(DESTINATIONS, f"Teams {one.id}", _teams(one, secret))
     yield answered(DESTINATIONS, "people on call", judge_people(configuration))
@@ -94,6 +106,47 @@ def _teams(one: TeamsWorkflowDestination, secret: Secret) -> Callable[[], Awaita
     return look
 
 
+def _teams_bot(
+    one: TeamsBotDestination, secret: Secret, clock: Clock
+) -> Callable[[], Awaitable[Finding]]:
+    async def look() -> Finding:
+        connector = Connector(
+            app_id=one.app_id,
+            password=secret(one.app_password),
+            tenant=one.tenant,
+            service_url=str(one.service_url),
+            login_url=str(one.login_url),
+            clock=clock,
+        )
+        mend = f"make a new client secret for the app, put it into {one.app_password}; is tenant right?"
+        try:
+            await connector.check()
+            people = await connector.members(one.channel)
+        except Permanent as error:
+            if error.reason is DeliveryReason.refused_credentials:
+                return wrong(str(error), mend)
+            return wrong(str(error), "add the app to the team; is `channel` the channel's id?")
+        except Transient as error:
+            return unknown(str(error), "try again")
+        finally:
+            await connector.close()
+        return good(f"the bot is in the team, which has {len(people)} members")
+
+    return look
+
+
+def _apprise(
+    one: AppriseDestination | EmailDestination, secret: Secret
+) -> Callable[[], Awaitable[Finding]]:
+    async def look() -> Finding:
+        known = await asyncio.to_thread(knows_address, secret(one.url).get_secret_value())
+        if not known:
+            return wrong("Apprise does not know this address", f"mend {one.url}: see its wiki")
+        return good("the address has a form that Apprise knows; --send-test shows whether it works")
+
+    return look
+
+
 def judge_workflow_url(url: str, name: str) -> Finding:
     """The form of a Workflows address. Whether it still works shows only by posting to it."""
     mend = (
@@ -129,20 +182,13 @@ def _on_call(configuration: Configuration) -> set[str]:
 
 def judge_people(configuration: Configuration) -> Finding:
     """Whether everybody on a rota has an address in at least one of the chats that are used."""
-    kinds = {one.kind for one in configuration.destinations}
-
-    def reached(person: Person) -> bool:
-        return ("slack" in kinds and person.slack is not None) or (
-            "teams_workflow" in kinds and person.teams is not None
-        )
-
     on_call = _on_call(configuration)
     people = [person for person in configuration.people if person.id in on_call]
-    lost = [person.id for person in people if not reached(person)]
+    lost = [one.id for one in people if not ways_to(configuration, one.id, ())]
     if lost:
         says = f"nothing can wake {', '.join(lost)}: no id in any chat that is used"
         return wrong(
-            says, "add `slack` (profile → copy member ID) or `teams` to them in presence.yaml"
+            says, "add `slack` (profile → copy member ID), `teams`, `email` or `notify` to them"
         )
     return good(f"all {len(people)} have an id in a chat that is used")
 
@@ -248,7 +294,7 @@ def _tell(destination: Destination) -> Callable[[], Awaitable[Finding]]:
             mend = (
                 "see the destination's own line above"
                 if credentials
-                else "see docs/slack.md, docs/teams.md"
+                else "see docs/slack.md, docs/teams.md, docs/destinations.md"
             )
             return wrong(str(error), mend)
         finally:

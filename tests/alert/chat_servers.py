@@ -171,6 +171,13 @@ async def serving(path: str, handle: Handler) -> AsyncIterator[str]:
     """Serve on a free port of this machine; the address without the path's last part."""
     app = web.Application()
     app.router.add_route("*", path, handle)
+    async with serving_app(app) as address:
+        yield address
+
+
+@asynccontextmanager
+async def serving_app(app: web.Application) -> AsyncIterator[str]:
+    """The same, of a whole application."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -12,18 +12,30 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from services.alert.chat.apprise_chat import AppriseDestination
 from services.alert.chat.links import Links
 from services.alert.chat.memory import MemoryDestination
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
 from services.alert.chat.teams import TeamsWorkflowDestination
+from services.alert.chat.teams_bot import TeamsBotDestination
 from services.alert.domain.boards.board import BoardAct, BoardLine, Content, Section, ended
 from services.alert.domain.card import CardState
-from services.alert.ports import DeliveryReason, Destination, Purpose
+from services.alert.ports import DeliveryReason, Destination, PersonRef, Purpose
 from services.runtime.clock import ManualClock
 from services.runtime.errors import Permanent, PresenceError, Transient
 from tests.alert.chat_builders import NOON, SECRET, board, card, delivery, line, person
-from tests.alert.chat_servers import TOKEN, Answer, SlackServer, TeamsServer, serving, slack_error
+from tests.alert.chat_servers import (
+    TOKEN,
+    Answer,
+    SlackServer,
+    TeamsServer,
+    serving,
+    serving_app,
+    slack_error,
+)
+from tests.alert.teams_server import CHANNEL, PASSWORD, TeamsBotServer
+from tests.alert.teams_server import TOKEN as CONNECTOR_TOKEN
 
 HOOK_SECRET = "sig-secret-of-the-hook"
 
@@ -36,7 +48,7 @@ class Chat:
     shown: Callable[[], str]
     """Everything that arrived, as text."""
     count: Callable[[], int]
-    server: SlackServer | TeamsServer | None = None
+    server: SlackServer | TeamsServer | TeamsBotServer | None = None
 
 
 async def _memory() -> AsyncIterator[Chat]:
@@ -75,17 +87,62 @@ async def _teams() -> AsyncIterator[Chat]:
         await teams.close()
 
 
-@pytest.fixture(params=[_memory, _slack, _teams], ids=["memory", "slack", "teams"])
+async def _bot() -> AsyncIterator[Chat]:
+    server, clock = TeamsBotServer(), ManualClock(NOON)
+    async with serving_app(server.app()) as address:
+        server.base_url = address
+        links = Links("https://presence.example", SecretStr(SECRET), clock)
+        bot = TeamsBotDestination("bot", CHANNEL, server.connector(clock), links, clock)
+        yield Chat(
+            bot,
+            lambda: json.dumps(server.cards(), ensure_ascii=False),
+            lambda: len(server.messages),
+            server,
+        )
+        await bot.close()
+
+
+async def _apprise() -> AsyncIterator[Chat]:
+    server = TeamsServer()
+    async with serving("/{path:.*}", server.handle) as address:
+        host = address.removeprefix("http://")
+        url = SecretStr(f"json://user:{HOOK_SECRET}@{host}/hook?rto=0.5")
+        links = Links("https://presence.example", SecretStr(SECRET), ManualClock(NOON))
+        there = AppriseDestination("apprise", url, links, lambda name: url)
+        yield Chat(
+            there,
+            lambda: json.dumps(server.messages, ensure_ascii=False),
+            lambda: len(server.messages),
+            server,
+        )
+
+
+KINDS: dict[str, Callable[[], AsyncIterator[Chat]]] = {
+    "memory": _memory,
+    "slack": _slack,
+    "teams": _teams,
+    "bot": _bot,
+    "apprise": _apprise,
+}
+CALLED = {"bot": "mia@air.example"}
+"""Mia, as a kind of destination knows her."""
+
+
+def mia(chat: Chat) -> PersonRef:
+    return person(CALLED.get(chat.destination.id, "U0MIA1"))
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
 async def chat(request: pytest.FixtureRequest) -> AsyncIterator[Chat]:
     """Each kind of destination in turn."""
     async for one in request.param():
         yield one
 
 
-@pytest.fixture(params=[_slack, _teams], ids=["slack", "teams"])
+@pytest.fixture(params=[one for one in KINDS if one != "memory"])
 async def http_chat(request: pytest.FixtureRequest) -> AsyncIterator[Chat]:
     """Each destination that can fail by itself; the memory twin fails as it is told to."""
-    async for one in request.param():
+    async for one in KINDS[request.param]():
         yield one
 
 
@@ -128,14 +185,15 @@ async def test_masked_words_never_arrive(chat: Chat) -> None:
     hidden = card(words=None, masked="private message", headline="12 min · X · somebody")
     ref = await chat.destination.post(hidden, "d1")
     await chat.destination.thread(ref, line(None), hidden, "d2")
-    await chat.destination.page(person("U0MIA1"), hidden, ref, "d3")
+    await chat.destination.page(mia(chat), hidden, ref, "d3")
     assert "My order" not in chat.shown()
 
 
 async def test_a_page_reaches_the_person_with_the_headline(chat: Chat) -> None:
     ref = await chat.destination.post(card(), "d1")
-    await chat.destination.page(person("U0MIA1"), card(), ref, "d2")
-    assert "12 min · Mastodon · Ana (@ana) · My order never arrived" in chat.shown()
+    await chat.destination.page(mia(chat), card(), ref, "d2")
+    shown = chat.shown().replace("\u200b", "")
+    assert "12 min · Mastodon · Ana (@ana) · My order never arrived" in shown
 
 
 async def test_a_person_whom_the_chat_does_not_know_is_a_permanent_failure(chat: Chat) -> None:
@@ -151,7 +209,10 @@ async def test_a_line_to_the_channel_arrives(chat: Chat) -> None:
 
 async def test_a_board_arrives_with_its_lines_and_is_brought_up_to_date(chat: Chat) -> None:
     ref = await chat.destination.post(board(), "d1")
-    for said in ("Held back: 2, oldest 14 min", "Bo (@bo)", "Did you get my parcel?", "A person"):
+    told = ["Held back: 2, oldest 14 min", "Bo ("]
+    if chat.destination.kind != "apprise":  # what others wrote does not go through a third service
+        told += ["Did you get my parcel?", "A person"]
+    for said in told:
         assert said in chat.shown()
     over = replace(board(), content=ended(board().content, "Held back: every message was judged"))
     await chat.destination.update(ref, over)
@@ -162,12 +223,13 @@ async def test_a_board_arrives_with_its_lines_and_is_brought_up_to_date(chat: Ch
 
 
 async def test_a_page_for_a_board_reaches_the_person(chat: Chat) -> None:
-    await chat.destination.page(person("U0MIA1"), board(), None, "d1")
+    await chat.destination.page(mia(chat), board(), None, "d1")
     assert "Held back: 2, oldest 14 min" in chat.shown()
 
 
 HOSTILE = (
-    "<!channel> <@U0MIA1> <https://evil.example|Bank> [Bank](https://evil.example) <at>Mia</at> *b*"
+    "@channel <!channel> <@U0MIA1> <https://evil.example|Bank> "
+    "[Bank](https://evil.example) <at>Mia</at> *b*"
 )
 
 
@@ -182,7 +244,12 @@ async def test_hostile_text_arrives_as_text(chat: Chat) -> None:
     )
     if chat.destination.kind == "memory":
         return
-    shown = chat.shown().replace(json.dumps(f"b-1|{HOSTILE}", ensure_ascii=False), "")
+    if chat.destination.kind == "apprise":
+        assert "@channel" not in chat.shown()
+        assert "](https" not in chat.shown()
+    shown = chat.shown()
+    for carried in (f"b-1|{HOSTILE}", HOSTILE):  # what a button carries is not shown
+        shown = shown.replace(f": {json.dumps(carried, ensure_ascii=False)}", "")
     for markup in ("<!channel>", "<@U0MIA1>", "<at>"):
         assert markup not in shown
     assert chat.count() == 4
@@ -204,14 +271,18 @@ async def test_a_failure_has_a_name_and_no_secret(
 ) -> None:
     chat = http_chat
     assert chat.server is not None
-    chat.server.answers.append(answer)
+    # The bot tries once more with a new token when its own is refused.
+    chat.server.answers.extend([answer] * (2 if chat.destination.kind == "teams_bot" else 1))
     with structlog.testing.capture_logs() as logs, pytest.raises(kind) as failed:
         await chat.destination.post(card(), "d1")
+    if chat.destination.kind == "apprise" and reason is DeliveryReason.timeout:
+        reason = DeliveryReason.unavailable  # it says of both that there was no answer
     assert failed.value.reason is reason
     if isinstance(failed.value, Transient) and reason is DeliveryReason.rate_limited:
-        assert failed.value.retry_after == 7
+        # Apprise does not hand on what was asked.
+        assert failed.value.retry_after == (30 if chat.destination.kind == "apprise" else 7)
     seen = f"{failed.value!r} {failed.value} {failed.value.__cause__!r} {logs}"
-    for secret in (TOKEN, HOOK_SECRET, SECRET, "My order"):
+    for secret in (TOKEN, HOOK_SECRET, SECRET, PASSWORD, CONNECTOR_TOKEN, "My order"):
         assert secret not in seen
         assert secret not in repr(vars(chat.destination))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from services.alert.chat.adaptive_card import (
@@ -29,7 +29,12 @@ WORDS_LIMIT = 500
 SECTION_LINES = 12
 
 
-def _acts(board: Board, acts: Sequence[BoardAct], links: Links) -> list[Element]:
+Buttons = Callable[[Board, Sequence[BoardAct], Links], list[Element]]
+"""How a board's acts are drawn: as links, or as presses that come back to a bot."""
+
+
+def linked(board: Board, acts: Sequence[BoardAct], links: Links) -> list[Element]:
+    """Buttons that open the board's page."""
     found: list[Element] = []
     for act in acts:
         url = links.board(board.id, act=act.name, target=act.target)
@@ -37,21 +42,24 @@ def _acts(board: Board, acts: Sequence[BoardAct], links: Links) -> list[Element]
     return found
 
 
-def _line(board: Board, line: BoardLine, links: Links, words: int, *, acts: bool) -> list[Element]:
+def _line(
+    board: Board, line: BoardLine, links: Links, words: int, buttons_of: Buttons
+) -> list[Element]:
     drawn = [row(joined_line(line.text))]
     if line.words is not None and words:
         said = clip(clean(line.words), words) or "(no text)"
         drawn.append(
             {"type": "Container", "style": "emphasis", "items": [rich(text_run(said))]},
         )
-    buttons = _acts(board, line.acts, links) if acts else []
-    buttons += open_url("Open", line.url)
+    buttons = [*buttons_of(board, line.acts, links), *open_url("Open", line.url)]
     if buttons:
         drawn.append({"type": "ActionSet", "actions": buttons})
     return drawn
 
 
-def _board(board: Board, links: Links, now: datetime, words: int, lines: int) -> Message:
+def _board(
+    board: Board, links: Links, now: datetime, words: int, lines: int, buttons_of: Buttons
+) -> Message:
     content = board.content
     mark = "🔺 " if content.urgent else ""
     head = text_run(
@@ -61,24 +69,27 @@ def _board(board: Board, links: Links, now: datetime, words: int, lines: int) ->
     for part in content.sections:
         body += [row(one_line(part.title), weight="Bolder")] if part.title else []
         for line in part.lines[:lines]:
-            body += _line(board, line, links, words, acts=True)
+            body += _line(board, line, links, words, buttons_of)
         if len(part.lines) > lines:
             body.append(row(f"… and {len(part.lines) - lines} more"))
     if content.note:
         body.append(row(content.note, isSubtle=True))
     as_of = f"As of {clock_time(now, content.zone)}."
-    body.append(row(as_of if content.over else f"{as_of} This card is not updated.", isSubtle=True))
+    stays = buttons_of is linked and not content.over
+    body.append(row(f"{as_of} This card is not updated." if stays else as_of, isSubtle=True))
     said = summary_of(content.headline)
-    return message_of(said, content_of(body, _acts(board, content.acts, links), said))
+    return message_of(said, content_of(body, buttons_of(board, content.acts, links), said))
 
 
-def board_message(board: Board, links: Links, now: datetime) -> Message:
+def board_message(
+    board: Board, links: Links, now: datetime, buttons_of: Buttons = linked
+) -> Message:
     """The board, under the size limit for any input: the words give way first, then the last lines."""
     words, lines = WORDS_LIMIT, SECTION_LINES
-    message = _board(board, links, now, words, lines)
+    message = _board(board, links, now, words, lines, buttons_of)
     while len(encode(message)) > MESSAGE_LIMIT and lines:
         words, lines = (words // 2, lines) if words > 50 else (0, lines // 2)
-        message = _board(board, links, now, words, lines)
+        message = _board(board, links, now, words, lines, buttons_of)
     return message
 
 
@@ -86,7 +97,7 @@ def page_message(person: PersonRef, board: Board, links: Links) -> Message:
     """A mention of a person for a board."""
     said = summary_of(board.content.headline)
     body: list[Element] = [row(clean(board.content.headline), weight="Bolder")]
-    actions = _acts(board, board.content.acts, links) or open_url("Open", links.board(board.id))
+    actions = linked(board, board.content.acts, links) or open_url("Open", links.board(board.id))
     content = content_of(body, actions, said)
     mention_of(person, content, "for you")
     return message_of(said, content)

@@ -68,13 +68,19 @@ def _words(card: Card, limit: int) -> Element:
     return {"type": "Container", "style": "emphasis", "items": [shown]}
 
 
-def _actions(card: Card, links: Links) -> list[Element]:
+def linked_actions(card: Card, links: Links) -> list[Element]:
+    """Buttons that open the episode's page, which finds out who presses."""
     actions: list[Element] = []
     for act in (one for one in card.acts if one in card_words.LINKED):
         url = links.episode(card.episode_id, act=act)
         look = {"style": "positive"} if not actions else {}
         actions += open_url(card_words.ACT_LABELS[act], url, **look)
-    return actions + open_url(f"Open on {_short(card_words.platform(card))}", card.permalink)
+    return actions + original(card)
+
+
+def original(card: Card) -> list[Element]:
+    """The button that opens what they wrote, over there."""
+    return open_url(f"Open on {_short(card_words.platform(card))}", card.permalink)
 
 
 def _short(text: str) -> str:
@@ -124,15 +130,21 @@ def encode(message: Message) -> bytes:
 
 def card_message(card: Card, links: Links, now: datetime) -> Message:
     """The card, under the size limit for any input: the words give way first."""
+    as_of = f"As of {clock_time(now, card.zone)}. This card is not updated."
+    return fitting_message(card, linked_actions(card, links), as_of)
+
+
+def fitting_message(card: Card, actions: list[Element], footer: str) -> Message:
+    """The live card with these buttons, under the size limit for any input."""
     limit = WORDS_LIMIT
-    message = _card_message(card, links, now, limit)
+    message = _card_message(card, actions, footer, limit)
     while len(encode(message)) > MESSAGE_LIMIT and limit > 50:
         limit //= 2
-        message = _card_message(card, links, now, limit)
+        message = _card_message(card, actions, footer, limit)
     return message
 
 
-def _card_message(card: Card, links: Links, now: datetime, words_limit: int) -> Message:
+def _card_message(card: Card, actions: list[Element], footer: str, words_limit: int) -> Message:
     facts = [card_words.holder(card), card_words.due(card), card_words.where_to_answer(card)]
     checklist = [
         row(clip(f"☐ {one_line(step)}", STEP_LIMIT)) for step in card.checklist[:CHECKLIST_STEPS]
@@ -147,10 +159,10 @@ def _card_message(card: Card, links: Links, now: datetime, words_limit: int) -> 
         *checklist,
         *([row(f"⏳ {card_words.STALE}", color="Warning")] if card.stale else []),
         *(row(clip(one, LINE_LIMIT)) for one in card_words.going_on(card)),
-        row(f"As of {clock_time(now, card.zone)}. This card is not updated.", isSubtle=True),
+        row(footer, isSubtle=True),
     ]
     summary = summary_of(card.headline)
-    return message_of(summary, content_of(body, _actions(card, links), summary))
+    return message_of(summary, content_of(body, actions, summary))
 
 
 def follow_up_message(card: Card, now: datetime) -> Message:
@@ -162,8 +174,7 @@ def follow_up_message(card: Card, now: datetime) -> Message:
         row(card_words.title(card)),
         row(f"As of {clock_time(now, card.zone)}", isSubtle=True),
     ]
-    title = f"Open on {_short(card_words.platform(card))}"
-    return message_of(summary, content_of(body, open_url(title, card.permalink), summary))
+    return message_of(summary, content_of(body, original(card), summary))
 
 
 def line_message(line: CardLine, card: Card, links: Links) -> Message:
@@ -177,7 +188,7 @@ def line_message(line: CardLine, card: Card, links: Links) -> Message:
     body = [row(heading, weight="Bolder")]
     if line.words is not None or line.says is None:
         body.append(rich(text_run(shown)))
-    return message_of(summary, content_of(body, _actions(card, links), summary))
+    return message_of(summary, content_of(body, linked_actions(card, links), summary))
 
 
 def page_message(person: PersonRef, card: Card, links: Links) -> Message:
@@ -186,7 +197,7 @@ def page_message(person: PersonRef, card: Card, links: Links) -> Message:
     body: list[Element] = [row(clean(card.headline), weight="Bolder")]
     if due := card_words.due(card):
         body.append(row(due))
-    content = content_of(body, _actions(card, links), summary)
+    content = content_of(body, linked_actions(card, links), summary)
     mention_of(person, content, "you are on call")
     return message_of(summary, content)
 

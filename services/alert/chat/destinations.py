@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from pydantic import SecretStr
 
@@ -14,17 +15,29 @@ from services.alert.chat.pace import Pace
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
 from services.alert.chat.teams import TeamsWorkflowDestination
-from services.alert.ports import Destination, Outbox
-from services.contracts.configuration import (
-    Configuration,
-)
-from services.contracts.configuration import (
-    TeamsWorkflowDestination as TeamsWorkflowSection,
-)
+from services.alert.chat.teams_bot import TeamsBotDestination
+from services.alert.chat.teams_connector import Connector
+from services.alert.chat.teams_tokens import SERVICE_HOSTS, BotTokens
+from services.alert.domain.firing import chat_id, ways_to
+from services.alert.ports import DeliveryReason, Destination, Outbox, PersonRef
+from services.contracts import configuration as sections
+from services.contracts.configuration import Configuration
 from services.runtime.clock import Clock
+from services.runtime.errors import Permanent, Transient
 
 Secret = Callable[[str], SecretStr]
 """Reads a secret by its name from the environment or a file."""
+
+
+@runtime_checkable
+class SendsSignIns(Protocol):
+    """A destination that reaches a person alone."""
+
+    kind: str
+
+    async def send_sign_in(self, person: PersonRef, url: str) -> None:
+        """Send a personal sign-in link to the person it is for, and to nobody else."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +56,107 @@ def open_destinations(
 
     Raises WrongConfiguration, through `secret`, for a secret that is not there.
     """
-    channels: dict[str, Channel] = {}
-    for section in configuration.destinations:
-        if isinstance(section, TeamsWorkflowSection):
-            teams = TeamsWorkflowDestination(section.id, secret(section.url), links, clock)
-            rate = section.posts_per_second
-            channels[section.id] = Channel(teams, rate, rate)
-            continue
-        client = SlackClient(secret(section.bot_token), str(section.base_url))
-        slack = SlackDestination(section.id, section.channel, client, links)
-        channels[section.id] = Channel(slack, section.posts_per_second, section.updates_per_second)
-    return channels
+    opening = _Opening(secret, links, clock)
+    return {section.id: opening.channel(section) for section in configuration.destinations}
+
+
+@dataclass(slots=True)
+class _Opening:
+    secret: Secret
+    links: Links
+    clock: Clock
+    _connectors: dict[tuple[str, ...], Connector] = field(default_factory=dict)
+
+    def channel(self, section: sections.Destination) -> Channel:
+        destination, rate = self._destination(section), section.posts_per_second
+        updates = getattr(section, "updates_per_second", rate)
+        return Channel(destination, rate, updates)
+
+    def _destination(self, section: sections.Destination) -> Destination:
+        links, clock = self.links, self.clock
+        match section:
+            case sections.SlackDestination():
+                client = SlackClient(self.secret(section.bot_token), str(section.base_url))
+                return SlackDestination(section.id, section.channel, client, links)
+            case sections.TeamsWorkflowDestination():
+                return TeamsWorkflowDestination(section.id, self.secret(section.url), links, clock)
+            case sections.TeamsBotDestination():
+                connector = self._connector(section)
+                return TeamsBotDestination(section.id, section.channel, connector, links, clock)
+            case sections.AppriseDestination() | sections.EmailDestination():
+                # Apprise loads a hundred services: only who uses one pays for them.
+                from services.alert.chat.apprise_chat import AppriseDestination
+
+                by_email = isinstance(section, sections.EmailDestination)
+                url = self.secret(section.url)
+                return AppriseDestination(section.id, url, links, self.secret, by_email=by_email)
+
+    def _connector(self, section: sections.TeamsBotDestination) -> Connector:
+        """One a bot: its channels share the token and the connections."""
+        where = (section.app_id, section.tenant, str(section.service_url), str(section.login_url))
+        if where not in self._connectors:
+            self._connectors[where] = Connector(
+                app_id=section.app_id,
+                password=self.secret(section.app_password),
+                tenant=section.tenant,
+                service_url=where[2],
+                login_url=where[3],
+                clock=self.clock,
+            )
+        return self._connectors[where]
+
+
+def bot_tokens(configuration: Configuration, clock: Clock) -> list[BotTokens]:
+    """What verifies the requests of each bot of presence.yaml, one for each publisher of keys."""
+    bots: dict[str, list[sections.TeamsBotDestination]] = {}
+    for one in configuration.destinations:
+        if isinstance(one, sections.TeamsBotDestination):
+            bots.setdefault(str(one.openid_url), []).append(one)
+    return [
+        BotTokens(
+            url,
+            frozenset(one.app_id for one in ours),
+            clock,
+            (*SERVICE_HOSTS, *(one.service_url.host or "" for one in ours)),
+        )
+        for url, ours in bots.items()
+    ]
+
+
+async def send_sign_in(
+    channels: Mapping[str, Channel], configuration: Configuration, person_id: str, url: str
+) -> None:
+    """Send a personal link by the person's own ways, in their order, until one takes it.
+
+    Never into a channel. Raises what the last way raised; Permanent where there is none.
+    """
+    person = configuration.person(person_id)
+    failure: Transient | Permanent = Permanent(
+        DeliveryReason.not_found, f"{person_id} can be sent no link"
+    )
+    for way in sign_in_ways(channels, configuration, person_id):
+        destination = channels[way].destination
+        assert isinstance(destination, SendsSignIns)
+        assert person is not None
+        try:
+            to = PersonRef(person.id, person.name, chat_id(person, destination.kind))
+            await destination.send_sign_in(to, url)
+        except (Transient, Permanent) as error:
+            failure = error
+        else:
+            return
+    raise failure
+
+
+def sign_in_ways(
+    channels: Mapping[str, Channel], configuration: Configuration, person_id: str
+) -> tuple[str, ...]:
+    """The destinations that can send this person a link of their own."""
+    return tuple(
+        one
+        for one in ways_to(configuration, person_id, ())
+        if one in channels and isinstance(channels[one].destination, SendsSignIns)
+    )
 
 
 def open_pipelines(

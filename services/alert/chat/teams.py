@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from services.alert.chat import adaptive_boards, adaptive_card
 from services.alert.chat.links import Links
+from services.alert.chat.plain_card import stage
 from services.alert.chat.slack_client import retry_after
 from services.alert.domain.boards.board import Board
 from services.alert.domain.card import Card, CardLine
@@ -56,18 +57,18 @@ class TeamsWorkflowDestination:
             await self._send(adaptive_card.card_message(card, self._links, now))
         else:
             await self._send(adaptive_card.follow_up_message(card, now))
-        return MessageRef(self.id, _said(card))
+        return MessageRef(self.id, stage(card))
 
     async def update(self, ref: MessageRef, card: Shown) -> MessageRef:
         """Say what became of the card, where that is news; of a board, that it is over."""
-        if ref.id == _said(card):
+        if ref.id == stage(card):
             return ref
         if isinstance(card, Board):
             now = self._clock.now()
             await self._send(adaptive_boards.board_message(card, self._links, now))
         else:
             await self._send(adaptive_card.follow_up_message(card, self._clock.now()))
-        return MessageRef(self.id, _said(card))
+        return MessageRef(self.id, stage(card))
 
     async def thread(
         self, ref: MessageRef, line: CardLine, card: Card, delivery_id: str
@@ -132,12 +133,6 @@ class TeamsWorkflowDestination:
         except (aiohttp.ClientError, OSError) as error:
             kind = type(error).__name__
             raise Transient(DeliveryReason.unavailable, f"Teams: {kind}") from None
-
-
-def _said(card: Shown) -> str:
-    if isinstance(card, Board):
-        return "over" if card.content.over else "live"
-    return f"{card.state.value}:{card.claimed_by or ''}"[:200]
 
 
 def _judge(status: int, wait: str | None, said: str) -> None:

@@ -16,6 +16,8 @@ from pydantic import SecretStr
 from services.alert.acting import Answering, Doing
 from services.alert.chat.links import LinkError, Links
 from services.alert.chat.slack_interactions import SlackInteractions
+from services.alert.chat.teams_interactions import TeamsInteractions
+from services.alert.chat.teams_tokens import BotTokens
 from services.alert.console import rows
 from services.alert.console.act_pages import ActPages
 from services.alert.console.board_pages import BoardPages
@@ -24,6 +26,7 @@ from services.alert.console.links_pages import EpisodePages
 from services.alert.console.oncall import oncall_router
 from services.alert.console.sign_in import SendSignIn, SignIns
 from services.alert.console.slack_requests import slack_router
+from services.alert.console.teams_requests import teams_router
 from services.alert.console.visitors import Visitors
 from services.alert.ports import Boards, Episodes
 from services.alert.roster import Roster
@@ -48,6 +51,9 @@ def create_app(
     roster: Roster | None = None,
     clock: Clock | None = None,
     boards: Boards | None = None,
+    may_sign_in: Callable[[Person], bool] | None = None,
+    teams: TeamsInteractions | None = None,
+    teams_tokens: tuple[BotTokens, ...] = (),
 ) -> FastAPI:
     """The application.
 
@@ -56,7 +62,7 @@ def create_app(
     """
     clock = clock or SystemClock()
     visitors = Visitors(links, configuration, api_token)
-    sign_ins = SignIns(links, configuration, send_sign_in, clock)
+    sign_ins = SignIns(links, configuration, send_sign_in, clock, may_sign_in)
     pages = Pages()
 
     app = FastAPI(
@@ -88,6 +94,8 @@ def create_app(
     app.include_router(_static_router())
     if interactions is not None:
         app.include_router(slack_router(interactions, slack_signing_secrets, clock))
+    if teams is not None:
+        app.include_router(teams_router(teams, teams_tokens))
     return app
 
 
@@ -185,8 +193,8 @@ def _sign_in_router(visitors: Visitors, sign_ins: SignIns, pages: Pages) -> APIR
         # The same words for everybody: this page does not tell who is on the team.
         return pages.draw(
             "message.html",
-            title="Look into Slack",
-            text="If you are listed in presence.yaml, a sign-in link is in your direct messages.",
+            title="Look into your messages",
+            text="If you are listed in presence.yaml, a sign-in link is in your direct messages or mail.",
         )
 
     @router.post("/sign-out")

@@ -88,12 +88,12 @@ class BoardPages:
         if not self._visitors.from_our_page(request, form):
             return self._stale_form()
         chosen = self._person_of(person)
-        if chosen is not None and chosen.slack:
+        if chosen is not None and self._sign_ins.reaches(chosen):
             await self._sign_ins.send(chosen, f"/b/{token}")
         return self._pages.draw(
             "message.html",
-            title="Look into Slack",
-            text="A sign-in link is on its way to that person's direct messages. It ends in 15 minutes.",
+            title="Look into your messages",
+            text="A sign-in link is on its way to that person's messages or mail. It ends in 15 minutes.",
         )
 
     def _presser(self, request: Request, link: BoardLink) -> Person | None:

@@ -149,12 +149,12 @@ class EpisodePages:
         if not self._visitors.from_our_page(request, form):
             return self.stale_form()
         chosen = self._person_of(person)
-        if chosen is not None and chosen.slack:
+        if chosen is not None and self._sign_ins.reaches(chosen):
             await self._sign_ins.send(chosen, f"/a/{token}")
         return self._pages.draw(
             "message.html",
-            title="Look into Slack",
-            text="A sign-in link is on its way to that person's direct messages. It ends in 15 minutes.",
+            title="Look into your messages",
+            text="A sign-in link is on its way to that person's messages or mail. It ends in 15 minutes.",
         )
 
     def presser(self, request: Request, link: EpisodeLink) -> Person | None:

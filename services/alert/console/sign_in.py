@@ -33,7 +33,10 @@ class SignIns:
         configuration: Callable[[], Configuration],
         send: SendSignIn | None,
         clock: Clock,
+        reaches: Callable[[Person], bool] | None = None,
     ) -> None:
+        """`reaches`: whether a person has a way of their own; by default whether they are in Slack."""
+        self._reaches = reaches or (lambda person: person.slack is not None)
         self._links = links
         self._configuration = configuration
         self._send = send
@@ -44,11 +47,15 @@ class SignIns:
     @property
     def possible(self) -> bool:
         """Whether there is a way to send a link at all."""
-        return self._send is not None
+        return self._send is not None and any(map(self._reaches, self._configuration().people))
+
+    def reaches(self, person: Person) -> bool:
+        """Whether this person can be sent a link."""
+        return self._reaches(person)
 
     def people(self) -> list[Person]:
         """Those who can be sent a link, by name."""
-        people = (one for one in self._configuration().people if one.slack)
+        people = (one for one in self._configuration().people if self._reaches(one))
         return sorted(people, key=lambda one: one.name.casefold())
 
     def named(self, who: str) -> Person | None:
