@@ -113,7 +113,7 @@ update alert.outbox o set
     due_at = case when o.state in ('leased', 'pending') then o.due_at else alert.now() end,
     attempt = case when o.state in ('leased', 'pending') then o.attempt else 0 end,
     first_tried_at = case when o.state in ('leased', 'pending') then o.first_tried_at else null end
-where o.episode = any(%(episodes)s::uuid[]) and o.purpose = 'card' and o.state <> 'failed'
+where o.episode = any(%(episodes)s::uuid[]) and o.purpose = 'card' and o.state in ('pending', 'leased', 'sent')
 
 -- name: alike_of_episodes
 -- How many people write as this episode's person does.
@@ -272,3 +272,103 @@ select exists (select from alert.relabels where item_id = %(item)s and by = %(by
 delete from alert.relabels
 where item_id = %(item)s and by = %(by)s and to_label = %(to)s and at >= %(since)s
 returning id, from_label, to_label, by, at
+
+-- name: incident_during
+-- The brand's incident, the group of an episode in it, and the steps for which that was paged.
+select n.id, n.people, g.id as group_id,
+       coalesce((select array_agg(p.step) from alert.incident_pages p
+                 where p.incident = n.id and p.group_id = g.id), '{}') as steps
+from alert.incidents n
+left join lateral (
+    select g.id from alert.alike a join alert.groups g on g.id = a.group_id
+    where a.item_id = any(%(openers)s) and g.people > 1 order by g.id limit 1
+) g on true
+where n.brand = %(brand)s and n.state = 'declared'
+
+-- name: incident_page
+-- Two replicas that fire two of a group at once: the second waits here, and finds it paged.
+insert into alert.incident_pages (incident, group_id, step, at)
+values (%(incident)s, %(group)s, %(step)s, %(at)s)
+on conflict do nothing
+
+-- name: incidents_shown
+select * from alert.incidents
+where state in ('suggested', 'declared') or at > alert.now() - interval '2 hours' order by id
+
+-- name: incident_dismissed_lately
+select exists (select from alert.incidents where brand = %(brand)s
+               and at > alert.now() - make_interval(secs => %(seconds)s)) as lately
+
+-- name: incident_suggest
+insert into alert.incidents (brand, name, says, state, made_at)
+values (%(brand)s, %(title)s, %(says)s, 'suggested', alert.now())
+on conflict do nothing
+
+-- name: incident_declare
+-- What was suggested becomes declared; without a suggestion it is new.
+insert into alert.incidents (brand, name, state, made_at, by, at, declared_by, declared_at)
+values (%(brand)s, %(title)s, 'declared', alert.now(), %(by)s, alert.now(), %(by)s, alert.now())
+on conflict (brand) where state in ('suggested', 'declared') do update set
+    name = excluded.name, state = 'declared', by = excluded.by, at = excluded.at,
+    declared_by = excluded.declared_by, declared_at = excluded.declared_at
+where incidents.state = 'suggested'
+returning *
+
+-- name: incident_begin
+-- A group that was paged within the hour before was paged for it.
+insert into alert.incident_pages (incident, group_id, step, at)
+select n.id, g.id, p.step, min(p.at)
+from alert.incidents n
+join alert.episodes e on e.brand = n.brand
+join alert.paged p on p.episode = e.id and p.at > n.declared_at - interval '1 hour' and p.step >= 0
+join alert.alike a on a.item_id = e.openers[1]
+join alert.groups g on g.id = a.group_id and g.people > 1
+where n.id = %(id)s and n.state = 'declared'
+group by n.id, g.id, p.step
+on conflict do nothing
+
+-- name: incident_lock
+select * from alert.incidents where id = %(id)s for update
+
+-- name: incident_put
+update alert.incidents set state = %(state)s, by = %(by)s, at = alert.now(), people = %(people)s,
+    ended_at = case when %(state)s = 'ended' then alert.now() else ended_at end
+where id = %(id)s
+
+-- name: arrivals
+-- Openings of a brand within the last stretch, and within the same of each week before.
+select w.week,
+       (select count(*) from alert.episodes e
+        where e.brand = %(brand)s and e.shows = 'card' and e.state <> 'merged'
+          and e.opened_recorded_at > alert.now() - w.week * interval '7 days'
+                                     - make_interval(secs => %(seconds)s)
+          and e.opened_recorded_at <= alert.now() - w.week * interval '7 days')::int as came,
+       (select min(first_seen_at) from alert.accounts)
+           < alert.now() - w.week * interval '7 days' - make_interval(secs => %(seconds)s) as known
+from generate_series(0, 4) as w (week) order by w.week
+
+-- name: groups_came
+-- The largest group of customers of the last stretch: no wave of spam.
+select g.id, count(distinct i.author_id)::int as people from alert.groups g
+join alert.alike a on a.group_id = g.id join alert.items i on i.item_id = a.item_id
+where g.brand = %(brand)s and g.merged_into is null and i.opens
+  and g.last_at > alert.now() - make_interval(secs => %(seconds)s)
+  and i.stored_at > alert.now() - make_interval(secs => %(seconds)s)
+  and not exists (select from alert.waves w where w.group_id = g.id
+                  and w.state not in ('over', 'dismissed', 'undone'))
+group by g.id order by 2 desc limit 1
+
+-- name: incident_topics
+-- What came since the incident began (and an hour before), by group; null for what is alone.
+select g.id, count(distinct c.counterpart)::int as people,
+       (count(*) filter (where e.state = 'open'))::int as waiting,
+       (count(*) filter (where e.state = 'claimed'))::int as claimed,
+       (count(*) filter (where e.state = 'answered'))::int as answered,
+       min(e.opened_at) as oldest
+from alert.episodes e
+join alert.conversations c on c.id = e.conversation
+left join alert.alike a on a.item_id = e.openers[1]
+left join alert.groups g on g.id = a.group_id and g.people > 1
+where e.brand = %(brand)s and e.shows = 'card' and e.state <> 'merged'
+  and e.opened_recorded_at > %(since)s
+group by g.id order by 2 desc limit 50

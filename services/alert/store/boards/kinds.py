@@ -13,6 +13,7 @@ from services.alert.store.boards.group import Groups
 from services.alert.store.boards.handoff import Handoffs
 from services.alert.store.boards.held_back import HeldBack
 from services.alert.store.boards.impersonation import Impersonation
+from services.alert.store.boards.incident import Incidents
 from services.alert.store.boards.keepers import Keeper
 from services.alert.store.boards.queue import Queues
 from services.alert.store.boards.sample import DailySample
@@ -45,6 +46,7 @@ def open_keepers(
         Queues(pool, configuration, episodes),
         Waves(pool, configuration, episodes),
         Groups(pool, configuration, episodes),
+        Incidents(pool, configuration),
         Handoffs(pool, configuration, episodes),
         Impersonation(pool, configuration),
         QuietStarts(pool, configuration),
