@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 
-from services.alert.domain.boards.board import Board
+from services.alert.domain.boards.board import Board, BoardKind
 from services.alert.ports import Actor, ActResult, Pressed
 from services.alert.store.boards import keeping
+from services.alert.store.boards.incident import Incidents
 from services.alert.store.boards.keepers import Keeper
 from services.alert.store.folding import AWAY
 from services.alert.store.sql import all_of
@@ -19,7 +20,7 @@ log = get_logger(__name__)
 
 
 class LiveBoards:
-    """`services.alert.ports.Boards`, and the sweep's round over every kind.
+    """`services.alert.ports.Boards` and `Incidents`, and the sweep's round over every kind.
 
     Invariants: one replica at a time decides; a board is written in the transaction that arms its
     message; a kind that fails is logged and stops no other.
@@ -70,6 +71,16 @@ class LiveBoards:
             return Pressed(ActResult.already)
         done = await keeper.press(board, act, target, by)
         if done.result in (ActResult.done, ActResult.already):
+            await self._keep(keeper)
+            self._changed()
+        return done
+
+    async def declare_incident(self, name: str, by: Actor, brand: str | None = None) -> Pressed:
+        """See ports.Incidents. Its card follows at once."""
+        keeper = self._keepers[BoardKind.incident]
+        assert isinstance(keeper, Incidents)
+        done = await keeper.declare(name, by, brand)
+        if done.result is ActResult.done:
             await self._keep(keeper)
             self._changed()
         return done

@@ -301,6 +301,18 @@ class Boards(Protocol):
         ...
 
 
+class Incidents(Protocol):
+    """Incidents are declared by people; the system only suggests them."""
+
+    async def declare_incident(self, name: str, by: Actor, brand: str | None = None) -> Pressed:
+        """Declare one for a brand: the person's only one where none is given.
+
+        `already` while one is declared. A suggestion that stands becomes the incident. It is ended on
+        its card.
+        """
+        ...
+
+
 class ShiftStarts(Protocol):
     """Who is asked at a shift's start whether they are there, and who said so: the rota's own."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -125,7 +126,7 @@ def test_only_letters_are_compared(text: str, many: int) -> None:
 
 
 def test_what_is_sensitive_short_or_ours_is_in_no_group() -> None:
-    said = {"similarity": "0" * 32, "shown": Shown(text="x" * LETTERS)}
+    said: dict[str, Any] = {"similarity": "0" * 32, "shown": Shown(text="x" * LETTERS)}
     assert comparable(question("q", 0, **said))
     assert not comparable(question("q", 0, **said, sensitive=frozenset({Sensitive.threat})))
     assert not comparable(question("q", 0, **said, inbound=False))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from services.alert.domain.boards import (
     audit,
     catch_up,
+    group,
     handoff,
     held_back,
     impersonation,
+    incident,
+    queue,
     sample,
     shift_start,
     troubles,
+    wave,
     would_have_paged,
 )
 from services.alert.domain.boards.board import Board, Wanted, ended
@@ -67,6 +72,46 @@ def waiting(number: int, name: str, why: str, claimed_by: str | None = None) -> 
         urgent=number == 1,
     )
     return Waiting(shown, "air", opened, claimed_by, "https://chat.example/1", why)
+
+
+def storm(held: list[Item], open_: list[Waiting]) -> list[Wanted]:
+    """What a storm brings: a queue, a group, an incident, and a wave at each of its stages."""
+    since = NOW - timedelta(minutes=12)
+    alike = group.Alike(7, 38, 31, 4, 3, since, tuple(open_), tuple(held))
+    waits = queue.Queue("mia", "Mia", 212, since, tuple(open_))
+    alone = group.Alike(0, 9, 7, 1, 1, since)
+    begun = incident.Incident(
+        1,
+        f"Wi-Fi down {HOSTILE}",
+        incident.IncidentState.declared,
+        "",
+        since,
+        "Lea",
+        "Lea",
+        ("Mia", "Ben"),
+        (alike, alone),
+    )
+    asked = replace(
+        begun,
+        id=2,
+        state=incident.IncidentState.suggested,
+        says="46 in 30 min, usually 5 at this hour",
+    )
+    counted = wave.Counted(500, 300, 488, 8, 0)
+    others = tuple(replace(each, label=Label.conversation) for each in held)
+    found = wave.Wave(3, wave.WaveState.gathered, counted, tuple(held), others, 4)
+    states = [
+        found,
+        replace(found, id=4, state=wave.WaveState.asking, changed=4),
+        replace(found, id=5, state=wave.WaveState.labelled, changed=4, by="Mia", at=NOW),
+    ]
+    return [
+        *queue.queue(HOME, waits, None, NOW),
+        *group.group(HOME, "Air", alike, None, NOW),
+        *incident.incident(HOME, "Air", asked, None, NOW),
+        *incident.incident(HOME, "Air", begun, None, NOW),
+        *[one for each in states for one in wave.wave(HOME, "Air", each, None, NOW)],
+    ]
 
 
 def boards(file: Configuration) -> list[Board]:
@@ -139,6 +184,7 @@ def boards(file: Configuration) -> list[Board]:
         troubles.board_for(broken, post, file),
         *audit.audit(found, [], post, file, NOW),
         *shift_start.shift_start(begun, "Ben", "Europe/Berlin"),
+        *storm(held, open_),
     ]
     made = [Board(f"b-{n}", 1, each.key, each.content, NOW, NOW) for n, each in enumerate(wanted)]
     first = made[0]

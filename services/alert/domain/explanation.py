@@ -33,6 +33,7 @@ WORDS = {
     Why.quiet_start: "the account's quiet start: nobody is paged until a person switches it on",
     Why.too_many_pings: "has been pinged too often: it joins the queue card",
     Why.end_of_chain: "the end of the chain: the fallback and the channel",
+    Why.incident: "an incident: its group was paged for this step",
     Why.waited: "waited: the catch-up card lists it and pings once for all that waited",
 }
 

@@ -26,12 +26,27 @@ class Why(StrEnum):
     quiet_start = "quiet_start"
     too_many_pings = "too_many_pings"
     end_of_chain = "end_of_chain"
+    incident = "incident"
+    """In an incident its group was paged for this step already."""
     waited = "waited"
     """Closed hours or an outage went by: it goes into the catch-up card, which pings once for all."""
 
 
 LATE = timedelta(minutes=5)
 """A timer that fires so late was not looked at: Presence itself was away."""
+
+
+@dataclass(frozen=True, slots=True)
+class During:
+    """The declared incident that the episode falls into."""
+
+    incident: int
+    people: tuple[str, ...]
+    """Who joined: they are paged in the place of the step's own targets."""
+    group: int | None = None
+    """Those who write much the same."""
+    paged_steps: frozenset[int] = frozenset()
+    """The steps for which that group was paged in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,8 @@ class Surroundings:
     """The timer was put off to the end of closed hours."""
     stale: bool = False
     """The sweep waited as long as it may: what it knows may be old."""
+    during: During | None = None
+    """The incident, if one is declared for the brand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +187,15 @@ def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> date
     if done.waited is not None and found.people:
         done.reasons.append((step, Why.waited))
         return None
+    people = found.people
+    if around.during is not None and not record.sensitive:
+        if people and step in around.during.paged_steps:
+            done.reasons.append((step, Why.incident))
+            return None
+        if people and around.during.people:
+            people = _joined(around.during.people, around)
     unreachable = []
-    for person_id in found.people:
+    for person_id in people:
         destination = way_to(configuration, person_id, record.destinations)
         if destination is None:
             unreachable.append(person_id)
@@ -191,6 +215,13 @@ def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> date
     elif not done.tells and not done.queued:
         done.reasons.append((step, Why.nobody))
     return None
+
+
+def _joined(people: tuple[str, ...], around: Surroundings) -> tuple[str, ...]:
+    """Those who joined the incident, but for who was paged for this episode minutes ago."""
+    within = escalation.MERGED_WITHIN
+    recent = {one for one, at in around.paged.items() if around.now - at < within}
+    return tuple(one for one in people if one not in recent)
 
 
 def _waited(record: Record, around: Surroundings) -> Waited | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from services.alert.domain.card import Card, CardState
 from services.alert.domain.cards import card_for, one_line, who_in_words
@@ -12,6 +14,7 @@ from services.alert.domain.lifecycle import Record
 from services.alert.ports import Actor, ActResult, EpisodeRow
 from services.alert.store.acting import Acting, is_id, newest
 from services.alert.store.refold import Held, hold
+from services.alert.store.rows import Row
 from services.alert.store.sql import Connection, all_of, run
 from services.alert.store.standings import doing_of, messages_of, records_of, standing_of
 from services.alert.store.writing import Writing
@@ -25,6 +28,15 @@ PEOPLE_CLOSE_WITH = (
     CloseReason.handled_elsewhere,
     CloseReason.duplicate,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The labels of one press: whose, which, since when."""
+
+    by: str
+    to: Label
+    at: datetime
 
 
 class PostgresEpisodes(Acting):
@@ -94,6 +106,61 @@ class PostgresEpisodes(Acting):
                 await writing.flush(connection)
             self._after(writing)
         return result
+
+    async def unlabel_item(self, item_id: str, by: Actor, wave: Labelled) -> ActResult:
+        """Take one label of a wave back, and its correction: the classifier's word holds again."""
+        async with self._pool.connection() as connection:
+            async with connection.transaction():
+                rows = await all_of(connection, "conversation_of_item", item=item_id)
+                held = await hold(connection, [row["id"] for row in rows])
+                home = next((one for one in held.values() if item_id in one.items), None)
+                if home is None:
+                    return ActResult.unknown
+                if not self._may(by.person_id, home.brand):
+                    return ActResult.refused
+                gone = await all_of(
+                    connection,
+                    "relabels_take_back",
+                    item=item_id,
+                    by=wave.by,
+                    to=wave.to.value,
+                    since=wave.at,
+                )
+                if not gone:
+                    return ActResult.already
+                writing = await self._writing(connection)
+                ended = {one.id for one in home.records if not one.live}
+                await self._refold(connection, home, writing)
+                for one in list(writing.records.values()):
+                    if one.live and one.id in ended:
+                        # Its real end is measured: the one that was taken back was none.
+                        writing.records[one.id] = replace(one, measured=False)
+                for row in gone:
+                    self._retract(writing, home.items[item_id], row, by)
+                await writing.flush(connection)
+            self._after(writing)
+        return ActResult.done
+
+    def _retract(self, writing: Writing, item: Item, row: Row, by: Actor) -> None:
+        correction = Correction(
+            item_id=item.id,
+            from_label=Label(row["from_label"]),
+            to_label=Label(row["to_label"]),
+            by=by.person_id,
+            at=writing.now,
+            retracted=True,
+        )
+        writing.announce(
+            f"correction:{row['id']}:retracted", topics.CORRECTIONS, item.id, correction
+        )
+        writing.audit(
+            by.person_id,
+            by.through,
+            "unlabel",
+            item=item.id,
+            before={"label": row["to_label"], "by": row["by"]},
+            after={"label": row["from_label"]},
+        )
 
     async def card(self, episode_id: str) -> Card | None:
         """See ports.Episodes: for a person who was identified, so private words are there."""

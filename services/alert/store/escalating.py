@@ -10,7 +10,7 @@ from psycopg.rows import DictRow
 
 from services.alert.domain import escalation
 from services.alert.domain.card import CardState
-from services.alert.domain.firing import Firing, Surroundings, fire
+from services.alert.domain.firing import During, Firing, Surroundings, fire
 from services.alert.domain.lifecycle import Record
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Purpose
@@ -64,9 +64,27 @@ class Escalating:
             record = record_of(row)
             around = await self._around(connection, record, timer, stale)
             firing = fire(record, timer["step"], around)
+            if not record.sensitive:
+                firing = await self._once_a_group(connection, firing, around)
             await self._write(connection, record, firing, timer["now"], stale)
         self._metrics.fired(record, firing)
         return True
+
+    async def _once_a_group(
+        self, connection: Connection, firing: Firing, around: Surroundings
+    ) -> Firing:
+        """In an incident note that the group is paged; without its page where another was quicker."""
+        if not firing.pages or around.during is None or around.during.group is None:
+            return firing
+        first = await run(
+            connection,
+            "incident_page",
+            incident=around.during.incident,
+            group=around.during.group,
+            step=firing.step,
+            at=around.now,
+        )
+        return firing if first else replace(firing, pages=())
 
     async def _around(
         self, connection: Connection, record: Record, timer: DictRow, stale: bool
@@ -95,6 +113,7 @@ class Escalating:
             # Its quiet time ends when a person switches paging on, not by itself.
             quiet=bool(quiet and seen and seen["paging_on_at"] is None),
             stale=stale,
+            during=await during(connection, record),
         )
 
     async def _write(
@@ -157,3 +176,13 @@ class Escalating:
                 step=firing.step,
                 at=now,
             )
+
+
+async def during(connection: Connection, record: Record) -> During | None:
+    """The declared incident of the episode's brand, and where its group stands in it."""
+    row = await one_of(
+        connection, "incident_during", brand=record.brand, openers=list(record.folded.openers)
+    )
+    if row is None:
+        return None
+    return During(row["id"], tuple(row["people"]), row["group_id"], frozenset(row["steps"]))

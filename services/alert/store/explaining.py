@@ -9,6 +9,7 @@ from services.alert.domain import escalation
 from services.alert.domain.explanation import Explanation, explain_record
 from services.alert.domain.firing import Surroundings
 from services.alert.domain.lifecycle import Record
+from services.alert.store.escalating import during
 from services.alert.store.rows import record_of
 from services.alert.store.sql import Connection, all_of, one_of
 from services.contracts.configuration import Configuration
@@ -58,6 +59,7 @@ async def explain_episode(
         paged={one["person"]: one["at"] for one in log},
         pings={one["person"]: one["pings"] for one in pings},
         quiet=bool(quiet and seen and seen["paging_on_at"] is None),
+        during=await during(connection, record),
     )
     timer = (row["timer_step"], row["timer_due_at"]) if row["timer_step"] is not None else None
     return Explained(

@@ -154,6 +154,11 @@ def ended(content: Content, says: str) -> Content:
     )
 
 
+def words_of(content: Content) -> set[str]:
+    """Everything of theirs that it shows: what is not in its successor must leave the chat at once."""
+    return {line.words for part in content.sections for line in part.lines if line.words}
+
+
 def shown(lines: list[BoardLine], more: str) -> tuple[BoardLine, ...]:
     """The first LINES of them, and in `more`'s words ("{} more in the list") how many there are beyond."""
     if len(lines) <= LINES:

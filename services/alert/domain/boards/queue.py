@@ -18,6 +18,7 @@ from services.alert.domain.boards.board import (
     Wanted,
     ended,
     line_of,
+    words_of,
 )
 from services.alert.domain.boards.places import Home
 from services.alert.domain.boards.waiting import Waiting, line_for
@@ -58,10 +59,11 @@ def queue(home: Home, waits: Queue | None, live: Board | None, now: datetime) ->
         period = f"{waits.person}@{now.isoformat()}"
         key = BoardKey(BoardKind.queue, home.brand, home.destination, period)
         return [Wanted(key, _content(home, waits, now))]
-    shown = set(live.content.subjects)
-    gone = not shown <= {one.card.episode_id for one in waits.next}
+    content = _content(home, waits, now)
+    gone = not set(live.content.subjects) <= set(content.subjects)
+    gone = gone or not words_of(live.content) <= words_of(content)
     if gone or now - live.changed_at >= SETTLED:
-        return [Wanted(live.key, _content(home, waits, now))]
+        return [Wanted(live.key, content)]
     return []
 
 
