@@ -16,9 +16,13 @@ from services.alert.chat.destinations import open_destinations, open_pipelines
 from services.alert.chat.links import Links
 from services.alert.chat.metrics import DeliveryMetrics
 from services.alert.chat.slack import SlackDestination
+from services.alert.chat.slack_commands import SlackCommands
+from services.alert.chat.slack_inbound import SlackInbound
 from services.alert.chat.slack_interactions import SlackInteractions
+from services.alert.chat.slack_socket import SlackSocket
 from services.alert.console.app import create_app
 from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler, OutcomeHandler
+from services.alert.home_tabs import HomeTabs
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import PersonRef
@@ -151,7 +155,8 @@ class AlertService:
             metrics=DeliveryMetrics(self._registry, self._channels),
         )
         self._wake.deliveries = [pipeline.wake for pipeline in self._pipelines]
-        self._interactions: SlackInteractions | None = None
+        self._slack: SlackInbound | None = None
+        self._home: HomeTabs | None = None
         self.app: App = self._routes()
         dlq = topic_named(CLASSIFIED.dlq)
         self._topics = TopicsCheck(
@@ -186,22 +191,14 @@ class AlertService:
             if isinstance(channel.destination, SlackDestination)
         ]
         if slack:
-            self._interactions = SlackInteractions(
-                self._episodes,
-                self.active,
-                slack,
-                self._clock,
-                boards=self._boards,
-                answers=self._answers,
-                doings=self._doings,
-            )
+            self._slack = self._listen_to_slack(slack)
         console = create_app(
             episodes=self._episodes,
             configuration=self.active,
             links=self._links,
             answers=self._answers,
             doings=self._doings,
-            interactions=self._interactions,
+            slack=self._slack,
             slack_signing_secrets=_signing_secrets(self._loaded.configuration),
             send_sign_in=partial(_send_sign_in, slack[0], self.active) if slack else None,
             api_token=optional_secret("PRESENCE_API_TOKEN"),
@@ -214,6 +211,37 @@ class AlertService:
         router.route("/health/ready", self.health.ready)
         router.route("/metrics", metrics_app(self._registry, self.health))
         return router
+
+    def _listen_to_slack(self, slack: list[SlackDestination]) -> SlackInbound:
+        """The same handlers, whichever way Slack's requests come."""
+        interactions = SlackInteractions(
+            self._episodes,
+            self.active,
+            slack,
+            self._clock,
+            boards=self._boards,
+            answers=self._answers,
+            doings=self._doings,
+        )
+        self._home = HomeTabs(
+            self._pool,
+            self._episodes,
+            self._roster,
+            self.active,
+            self._clock,
+            slack[0].publish_home,
+        )
+        commands = SlackCommands(
+            self._episodes, self._roster, self.active, self._clock, changed=self._home.changed
+        )
+        return SlackInbound(
+            interactions,
+            self._clock,
+            command=commands.answer,
+            home=self._home.opened,
+            later=slack[0].answer_later,
+            changed=self._home.changed,
+        )
 
     async def start(self) -> None:
         """Wait for PostgreSQL and Kafka; rewind where the group is ahead; consume; sweep."""
@@ -333,13 +361,18 @@ class AlertService:
             self.workers.start(name, loop())
         for pipeline in self._pipelines:
             self.workers.start(f"deliver to {pipeline.destination.id}", pipeline.run())
+        if self._slack is not None and self._home is not None:
+            self.workers.start("home tabs", self._home.keep())
+            for token, base_url in _app_tokens(self._loaded.configuration):
+                socket = SlackSocket(secret(token), base_url, self._slack, self._clock)
+                self.workers.start(f"Slack socket {token}", socket.run())
         self.workers.start("resume", self._watch_for_a_resume())
         self.workers.start("configuration", self._watch_for_a_version())
 
     async def stop(self) -> None:
         """The batch in hand is finished and committed; then everything closes."""
-        if self._interactions is not None:
-            await self._interactions.drain()
+        if self._slack is not None:
+            await self._slack.drain()
         await self._broker.stop()
         await self._producer.close()
         for channel in self._channels.values():
@@ -396,6 +429,16 @@ def _signing_secrets(configuration: Configuration) -> tuple[SecretStr, ...]:
         if isinstance(section, SlackSection)
     ]
     return tuple(secret(name) for name in dict.fromkeys(names))
+
+
+def _app_tokens(configuration: Configuration) -> list[tuple[str, str]]:
+    """One connection for each app: names of their tokens, and where to ask for an address."""
+    named = {
+        section.app_token: str(section.base_url)
+        for section in configuration.destinations
+        if isinstance(section, SlackSection) and section.app_token is not None
+    }
+    return list(named.items())
 
 
 async def _send_sign_in(

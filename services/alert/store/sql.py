@@ -19,6 +19,7 @@ BOARDS = load_queries("services.alert.store", "boards.sql")
 ROTA = load_queries("services.alert.store", "rota.sql")
 ANSWERS = load_queries("services.alert.store", "answers.sql")
 DOINGS = load_queries("services.alert.store", "doings.sql")
+HOME = load_queries("services.alert.store", "home.sql")
 
 _ALL = {
     **FOLD,
@@ -29,6 +30,7 @@ _ALL = {
     **ROTA,
     **ANSWERS,
     **DOINGS,
+    **HOME,
 }
 
 

@@ -55,6 +55,8 @@ class SlackDestination(Section):
     """Channel id (C…); names change, ids stay."""
     bot_token: SecretName = "PRESENCE_SLACK_BOT_TOKEN"
     signing_secret: SecretName = "PRESENCE_SLACK_SIGNING_SECRET"
+    app_token: SecretName | None = None
+    """App-level token (xapp-…) for Socket Mode: presses and commands arrive without a public address."""
     base_url: HttpUrl = Field("https://slack.com/api/", validate_default=True)
     posts_per_second: float = Field(1.0, gt=0, le=1000)
     """Posts to one channel; Slack's own limit is about 1."""
