@@ -33,6 +33,7 @@ ENV_FILES = {
 # What your chat gave you, by the names that presence.yaml uses. NAME_FILE works too.
 # PRESENCE_SLACK_BOT_TOKEN=
 # PRESENCE_SLACK_SIGNING_SECRET=
+# PRESENCE_SLACK_APP_TOKEN=
 # PRESENCE_TEAMS_WORKFLOW_URL=
 """,
 }

@@ -21,11 +21,15 @@ from services.alert.chat.destinations import (
 from services.alert.chat.links import Links
 from services.alert.chat.metrics import DeliveryMetrics
 from services.alert.chat.slack import SlackDestination
+from services.alert.chat.slack_commands import SlackCommands
+from services.alert.chat.slack_inbound import SlackInbound
 from services.alert.chat.slack_interactions import SlackInteractions
+from services.alert.chat.slack_socket import SlackSocket
 from services.alert.chat.teams_bot import TeamsBotDestination
 from services.alert.chat.teams_interactions import TeamsInteractions
 from services.alert.console.app import create_app
 from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler, OutcomeHandler
+from services.alert.home_tabs import HomeTabs
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
 from services.alert.rota_watch import RotaWatch
@@ -158,7 +162,8 @@ class AlertService:
             metrics=DeliveryMetrics(self._registry, self._channels),
         )
         self._wake.deliveries = [pipeline.wake for pipeline in self._pipelines]
-        self._interactions: SlackInteractions | None = None
+        self._slack: SlackInbound | None = None
+        self._home: HomeTabs | None = None
         self.app: App = self._routes()
         dlq = topic_named(CLASSIFIED.dlq)
         self._topics = TopicsCheck(
@@ -193,22 +198,14 @@ class AlertService:
             if isinstance(channel.destination, SlackDestination)
         ]
         if slack:
-            self._interactions = SlackInteractions(
-                self._episodes,
-                self.active,
-                slack,
-                self._clock,
-                boards=self._boards,
-                answers=self._answers,
-                doings=self._doings,
-            )
+            self._slack = self._listen_to_slack(slack)
         console = create_app(
             episodes=self._episodes,
             configuration=self.active,
             links=self._links,
             answers=self._answers,
             doings=self._doings,
-            interactions=self._interactions,
+            slack=self._slack,
             slack_signing_secrets=_signing_secrets(self._loaded.configuration),
             send_sign_in=self._send_sign_in,
             may_sign_in=lambda one: bool(sign_in_ways(self._channels, self.active(), one.id)),
@@ -246,6 +243,37 @@ class AlertService:
 
     async def _send_sign_in(self, person_id: str, url: str) -> None:
         await send_sign_in(self._channels, self.active(), person_id, url)
+
+    def _listen_to_slack(self, slack: list[SlackDestination]) -> SlackInbound:
+        """The same handlers, whichever way Slack's requests come."""
+        interactions = SlackInteractions(
+            self._episodes,
+            self.active,
+            slack,
+            self._clock,
+            boards=self._boards,
+            answers=self._answers,
+            doings=self._doings,
+        )
+        self._home = HomeTabs(
+            self._pool,
+            self._episodes,
+            self._roster,
+            self.active,
+            self._clock,
+            slack[0].publish_home,
+        )
+        commands = SlackCommands(
+            self._episodes, self._roster, self.active, self._clock, changed=self._home.changed
+        )
+        return SlackInbound(
+            interactions,
+            self._clock,
+            command=commands.answer,
+            home=self._home.opened,
+            later=slack[0].answer_later,
+            changed=self._home.changed,
+        )
 
     async def start(self) -> None:
         """Wait for PostgreSQL and Kafka; rewind where the group is ahead; consume; sweep."""
@@ -366,13 +394,18 @@ class AlertService:
             self.workers.start(name, loop())
         for pipeline in self._pipelines:
             self.workers.start(f"deliver to {pipeline.destination.id}", pipeline.run())
+        if self._slack is not None and self._home is not None:
+            self.workers.start("home tabs", self._home.keep())
+            for token, base_url in _app_tokens(self._loaded.configuration):
+                socket = SlackSocket(secret(token), base_url, self._slack, self._clock)
+                self.workers.start(f"Slack socket {token}", socket.run())
         self.workers.start("resume", self._watch_for_a_resume())
         self.workers.start("configuration", self._watch_for_a_version())
 
     async def stop(self) -> None:
         """The batch in hand is finished and committed; then everything closes."""
-        if self._interactions is not None:
-            await self._interactions.drain()
+        if self._slack is not None:
+            await self._slack.drain()
         await self._broker.stop()
         await self._producer.close()
         for channel in self._channels.values():
@@ -429,6 +462,16 @@ def _signing_secrets(configuration: Configuration) -> tuple[SecretStr, ...]:
         if isinstance(section, SlackSection)
     ]
     return tuple(secret(name) for name in dict.fromkeys(names))
+
+
+def _app_tokens(configuration: Configuration) -> list[tuple[str, str]]:
+    """One connection for each app: names of their tokens, and where to ask for an address."""
+    named = {
+        section.app_token: str(section.base_url)
+        for section in configuration.destinations
+        if isinstance(section, SlackSection) and section.app_token is not None
+    }
+    return list(named.items())
 
 
 async def _announce(producer: KafkaProducer, notice: Notice) -> None:

@@ -33,7 +33,9 @@ from services.runtime.clock import Clock, SystemClock
 from services.runtime.errors import Permanent, Transient, WrongConfiguration
 
 DESTINATIONS, LINKS, TEST = "destinations", "links", "test line"
-SCOPES = frozenset({"chat:write", "channels:history", "groups:history", "im:write", "im:history"})
+SCOPES = frozenset(
+    {"chat:write", "channels:history", "groups:history", "im:write", "im:history", "commands"}
+)
 """As deploy/slack/manifest.yaml asks for them."""
 _RETIRED = ("webhook.office.com", "outlook.office.com")
 _WORKFLOWS = ("logic.azure.com", "api.powerplatform.com", "powerautomate.com")
@@ -48,6 +50,10 @@ def destination_checks(
     for one in configuration.destinations:
         if isinstance(one, SlackDestination):
             yield Check(DESTINATIONS, f"Slack {one.id}", _slack(one, secret))
+            if one.app_token is not None:
+                yield Check(
+                    DESTINATIONS, f"Slack {one.id}, Socket Mode", _slack_socket(one, secret)
+                )
         elif isinstance(one, TeamsBotDestination):
             yield Check(DESTINATIONS, f"Teams bot {one.id}", _teams_bot(one, secret, clock))
         elif isinstance(one, AppriseDestination | EmailDestination):
@@ -97,6 +103,26 @@ async def _ask_slack(client: SlackClient, one: SlackDestination) -> Finding:
         raise
     told = "" if scopes else "; its scopes are not told"
     return good(f"{workspace}: token holds, the bot is in the channel{told}")
+
+
+def _slack_socket(one: SlackDestination, secret: Secret) -> Callable[[], Awaitable[Finding]]:
+    async def look() -> Finding:
+        assert one.app_token is not None
+        client = SlackClient(secret(one.app_token), str(one.base_url))
+        try:
+            # An address that nobody opens ends by itself.
+            await client.call("apps.connections.open")
+        except SlackRefusal as refusal:
+            mend = (
+                f"put an app-level token (xapp-…) with connections:write into {one.app_token}, and"
+                " switch on Socket Mode"
+            )
+            return wrong(f"Slack gives no address for the socket: {refusal.code}", mend)
+        finally:
+            await client.close()
+        return good("Slack gives an address: presses and commands come through the socket")
+
+    return look
 
 
 def _teams(one: TeamsWorkflowDestination, secret: Secret) -> Callable[[], Awaitable[Finding]]:

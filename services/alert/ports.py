@@ -250,6 +250,8 @@ class EpisodeRow:
     claimed_by: str | None
     urgent: bool
     sensitive: tuple[str, ...]
+    holder: str | None = None
+    """The id of the person who has claimed it; `claimed_by` is their name."""
 
 
 class Episodes(Protocol):

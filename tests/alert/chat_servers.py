@@ -53,6 +53,8 @@ class SlackServer:
         """channel → ts → message"""
         self.whispers: list[dict[str, Any]] = []
         self.views: list[dict[str, Any]] = []
+        self.homes: dict[str, list[dict[str, Any]]] = {}
+        """Member → what their Home tab showed, one after another."""
         self.calls: list[str] = []
         self.bodies: list[str] = []
         self._ts = itertools.count(1)
@@ -139,6 +141,15 @@ class SlackServer:
     def _views_update(self, body: dict[str, Any]) -> dict[str, Any]:
         self.views.append(body)
         return {"view": {"id": body["view_id"]}}
+
+    def _views_publish(self, body: dict[str, Any]) -> dict[str, Any]:
+        view = body["view"]
+        if view["type"] != "home" or len(view["blocks"]) > 100:
+            return {"error": "invalid_arguments"}
+        for block in Block.parse_all(view["blocks"]):
+            block.validate_json()
+        self.homes.setdefault(body["user_id"], []).append(view)
+        return {"view": {"id": f"H{body['user_id']}"}}
 
 
 class TeamsServer:

@@ -19,6 +19,7 @@ from deploy.local.chat.blocks import view_faults
 from services.alert.chat.links import Links
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
+from services.alert.chat.slack_inbound import SlackInbound
 from services.alert.chat.slack_interactions import NOT_OPENED, SlackInteractions
 from services.alert.console.app import create_app
 from services.runtime.clock import ManualClock
@@ -144,7 +145,7 @@ async def room(postgres: FreshDatabase) -> AsyncIterator[Room]:
                 episodes=told.episodes,
                 configuration=lambda: told.file,
                 links=Links("https://presence.example", SecretStr(SECRET), clock),
-                interactions=interactions,
+                slack=SlackInbound(interactions, clock),
                 slack_signing_secrets=(SecretStr(SIGNING_SECRET),),
                 clock=clock,
             )

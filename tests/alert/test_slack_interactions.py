@@ -18,6 +18,7 @@ from slack_sdk.signature import SignatureVerifier
 from services.alert.chat.links import Links
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
+from services.alert.chat.slack_inbound import SlackInbound
 from services.alert.chat.slack_interactions import SlackInteractions
 from services.alert.console.app import create_app
 from services.alert.domain.card import CardState
@@ -107,7 +108,7 @@ async def slack() -> AsyncIterator[Slack]:
             episodes=episodes,
             configuration=lambda: file,
             links=Links("https://presence.example", SecretStr(SECRET), clock),
-            interactions=interactions,
+            slack=SlackInbound(interactions, clock),
             slack_signing_secrets=(SecretStr("an older secret"), SecretStr(SIGNING_SECRET)),
             clock=clock,
         )

@@ -7,7 +7,9 @@ from typing import Any
 
 import yaml
 
-from services.alert.console.slack_requests import INTERACTIONS_PATH
+from services.alert.chat.slack_commands import COMMAND
+from services.alert.checks import SCOPES as CHECKED
+from services.alert.console.slack_requests import COMMANDS_PATH, EVENTS_PATH, INTERACTIONS_PATH
 
 ROOT = Path(__file__).parent.parent.parent
 # Scope by method: Slack's method reference.
@@ -20,7 +22,10 @@ SCOPES = {
     "conversations.history": {"channels:history", "groups:history", "im:history"},
     "conversations.replies": {"channels:history", "groups:history", "im:history"},
     "views.open": set(),
+    "views.publish": set(),
 }
+OF_FEATURES = {"commands"}
+"""Asked for by a feature of the manifest, not by a method."""
 
 
 def _manifest() -> dict[str, Any]:
@@ -36,9 +41,23 @@ def test_the_scopes_are_those_of_the_methods_that_are_called() -> None:
     called = {method for method in SCOPES if f'"{method}"' in source}
     assert called == set(SCOPES)
     wanted = set[str]().union(*(SCOPES[method] for method in called))
-    assert set(_manifest()["oauth_config"]["scopes"]["bot"]) == wanted
+    assert set(_manifest()["oauth_config"]["scopes"]["bot"]) == wanted | OF_FEATURES
 
 
-def test_presses_go_to_the_path_that_is_served() -> None:
-    url = _manifest()["settings"]["interactivity"]["request_url"]
-    assert url == f"https://presence.example.com{INTERACTIONS_PATH}"
+def test_doctor_looks_for_the_scopes_of_the_manifest() -> None:
+    assert set(_manifest()["oauth_config"]["scopes"]["bot"]) == CHECKED
+
+
+def test_requests_go_to_the_paths_that_are_served() -> None:
+    read, host = _manifest(), "https://presence.example.com"
+    settings = read["settings"]
+    assert settings["interactivity"]["request_url"] == f"{host}{INTERACTIONS_PATH}"
+    assert settings["event_subscriptions"]["request_url"] == f"{host}{EVENTS_PATH}"
+    (command,) = read["features"]["slash_commands"]
+    assert (command["command"], command["url"]) == (COMMAND, f"{host}{COMMANDS_PATH}")
+
+
+def test_the_home_tab_is_on_and_told_of() -> None:
+    read = _manifest()
+    assert read["features"]["app_home"]["home_tab_enabled"]
+    assert read["settings"]["event_subscriptions"]["bot_events"] == ["app_home_opened"]

@@ -57,7 +57,7 @@ class World:
 
     folder: Path
     graph: GraphServer = field(default_factory=GraphServer)
-    scopes: str = "chat:write,channels:history,groups:history,im:write,im:history"
+    scopes: str = "chat:write,channels:history,groups:history,im:write,im:history,commands"
     slack_says: dict[str, str] = field(default_factory=dict)
     intake: Callable[[Request], Response] | None = None
     lines: list[str] = field(default_factory=list)

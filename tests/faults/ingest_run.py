@@ -66,18 +66,19 @@ SAY = Console(stderr=True)
 
 @dataclass
 class Replica:
-    """One `presence ingest`."""
+    """One `presence ingest`, or another service."""
 
     environment: dict[str, str]
     log: Path
     port: int = field(default_factory=lambda: ports.pick(None))
+    service: str = "ingest"
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        environment = {**self.environment, "PRESENCE_INGEST_PORT": str(self.port)}
+        port = {f"PRESENCE_{self.service.upper()}_PORT": str(self.port)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [PRESENCE, "ingest"], env=environment, stdout=log, stderr=log
+                [PRESENCE, self.service], env={**self.environment, **port}, stdout=log, stderr=log
             )
 
     def send(self, number: signal.Signals) -> None:

@@ -25,6 +25,7 @@ from slack_sdk.signature import SignatureVerifier
 from services.alert.chat.links import Links
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
+from services.alert.chat.slack_inbound import SlackInbound
 from services.alert.chat.slack_interactions import SlackInteractions
 from services.alert.chat.slack_modals import CLOSE_CALLBACK, RELABEL_CALLBACK
 from services.alert.console.app import create_app
@@ -275,7 +276,9 @@ async def _alert(public: str) -> AsyncIterator[Visitor]:
             episodes=episodes,
             configuration=lambda: file,
             links=links,
-            interactions=SlackInteractions(episodes, lambda: file, [destination], clock),
+            slack=SlackInbound(
+                SlackInteractions(episodes, lambda: file, [destination], clock), clock
+            ),
             slack_signing_secrets=(SecretStr(SIGNING_SECRET),),
             send_sign_in=send_sign_in,
             api_token=SecretStr(API_TOKEN),

@@ -39,6 +39,7 @@ from services.alert.chat.outcomes import Patience
 from services.alert.chat.pace import Breaker, Pace
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
+from services.alert.chat.slack_inbound import SlackInbound
 from services.alert.chat.slack_interactions import SlackInteractions
 from services.alert.console.app import create_app
 from services.alert.domain.card import (
@@ -349,7 +350,7 @@ async def test_people_press_buttons_in_the_chat_and_the_episode_follows(
         episodes=episodes,
         configuration=lambda: file,
         links=Links("http://127.0.0.1", SecretStr(SECRET)),
-        interactions=SlackInteractions(episodes, lambda: file, [whisperer], clock),
+        slack=SlackInbound(SlackInteractions(episodes, lambda: file, [whisperer], clock), clock),
         slack_signing_secrets=(SecretStr(SIGNING_SECRET),),
     )
     app.router.add_event_handler("shutdown", whisperer.close)

@@ -69,7 +69,12 @@ _ENDED = {
 
 def platform(card: Card) -> str:
     """The platform as people write it."""
-    return _PLATFORMS.get(card.platform, one_line(card.platform).capitalize())
+    return platform_named(card.platform)
+
+
+def platform_named(name: str) -> str:
+    """As people write it."""
+    return _PLATFORMS.get(name, one_line(name).capitalize())
 
 
 def who(card: Card) -> str:

@@ -143,6 +143,19 @@ class SlackDestination:
         shown = slack_blocks.notification_text(text)
         await self._client.call("chat.postEphemeral", channel=channel, user=member, text=shown)
 
+    async def say_directly(self, member: str, text: str) -> None:
+        """Say something to one member where there is no channel: a press in the Home tab."""
+        channel = await self.direct_channel(member)
+        await self._send(channel, slack_blocks.notification_text(text), None, None)
+
+    async def answer_later(self, response_url: str, answer: slack_blocks.Block) -> None:
+        """Answer a slash command whose acknowledgement has gone out."""
+        await self._client.answer_later(response_url, answer)
+
+    async def publish_home(self, member: str, view: slack_blocks.Block) -> None:
+        """Show this in the member's Home tab of the app."""
+        await self._client.call("views.publish", user_id=member, view=view)
+
     async def open_view(self, trigger_id: str, view: slack_blocks.Block) -> None:
         """Open a modal for the member who pressed; a trigger lives about three seconds."""
         await self._client.call("views.open", trigger_id=trigger_id, view=view)

@@ -146,6 +146,24 @@ class SlackClient:
             return None
         return f"{self._workspace.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}"
 
+    async def answer_later(self, response_url: str, answer: dict[str, Any]) -> None:
+        """Answer a command after its acknowledgement. Raises Transient or Permanent.
+
+        The address comes in a request that Slack signed; it needs no token, and gets none.
+        """
+        self._client()
+        assert self._session is not None
+        try:
+            async with self._session.post(response_url, json=answer) as response:
+                status = response.status
+        except TimeoutError:
+            raise Transient(DeliveryReason.timeout, "Slack response_url: no answer") from None
+        except (aiohttp.ClientError, ValueError, OSError) as error:
+            kind = type(error).__name__
+            raise Transient(DeliveryReason.unavailable, f"Slack response_url: {kind}") from None
+        if status >= 400:
+            raise Permanent(DeliveryReason.invalid, f"Slack response_url: {status}")
+
     async def identify(self) -> tuple[str, frozenset[str]]:
         """The workspace's name, and what the token may do (Slack says so in a header; empty: not told)."""
         response = await self._respond("auth.test", json={})

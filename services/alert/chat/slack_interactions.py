@@ -119,6 +119,8 @@ class SlackInteractions:
 
     async def _pressed(self, payload: dict[str, Any], member: str) -> Answer:
         view, channel = payload.get("view"), _channel(payload)
+        if isinstance(view, dict) and view.get("type") == "home":
+            view = None  # no form that could be changed
         for action in payload["actions"]:
             if await self._pressed_on_a_board(action, member, channel):
                 continue
@@ -237,7 +239,10 @@ class SlackInteractions:
 
     async def _whisper(self, channel: str, member: str, text: str) -> None:
         try:
-            await self._through(channel).whisper(channel, member, text)
+            if channel:
+                await self._through(channel).whisper(channel, member, text)
+            else:
+                await self._through(channel).say_directly(member, text)
         except (Transient, Permanent) as error:
             # The act stands; only its echo is missing.
             log.warning("slack_whisper_failed", error=str(error))

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from services.alert.acting import Answering, Doing
 from services.alert.chat.links import LinkError, Links
-from services.alert.chat.slack_interactions import SlackInteractions
+from services.alert.chat.slack_inbound import SlackInbound
 from services.alert.chat.teams_interactions import TeamsInteractions
 from services.alert.chat.teams_tokens import BotTokens
 from services.alert.console import rows
@@ -44,7 +44,7 @@ def create_app(
     links: Links,
     answers: Answering | None = None,
     doings: Doing | None = None,
-    interactions: SlackInteractions | None = None,
+    slack: SlackInbound | None = None,
     slack_signing_secrets: tuple[SecretStr, ...] = (),
     send_sign_in: SendSignIn | None = None,
     api_token: SecretStr | None = None,
@@ -58,7 +58,7 @@ def create_app(
     """The application.
 
     `configuration` is asked at every request: it changes while the service runs. `api_token` opens
-    the API to scripts (PRESENCE_API_TOKEN). Without `interactions` there is no /slack/interactions.
+    the API to scripts (PRESENCE_API_TOKEN). Without `slack` there is no /slack/….
     """
     clock = clock or SystemClock()
     visitors = Visitors(links, configuration, api_token)
@@ -92,8 +92,8 @@ def create_app(
         board_pages = BoardPages(boards, person_of, links, visitors, sign_ins, pages)
         app.include_router(board_pages.router())
     app.include_router(_static_router())
-    if interactions is not None:
-        app.include_router(slack_router(interactions, slack_signing_secrets, clock))
+    if slack is not None:
+        app.include_router(slack_router(slack, slack_signing_secrets, clock))
     if teams is not None:
         app.include_router(teams_router(teams, teams_tokens))
     return app

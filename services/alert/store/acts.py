@@ -202,6 +202,7 @@ class PostgresEpisodes(Acting):
             claimed_by=standing.claimed_by,
             urgent=record.urgency.value == "high",
             sensitive=tuple(sorted(flag.value for flag in record.sensitive)),
+            holder=record.claimed_by,
         )
 
     async def _close(

@@ -10,7 +10,9 @@ with gone as (
 )
 update alert.outbox o set state = 'cancelled', reason = 'no_longer_due'
 from alert.episodes e
-where e.id = o.episode and o.purpose = 'page' and o.state = 'pending'
+where e.id = o.episode and o.purpose = 'page'
+  -- A lease that ran out is a dead process's: its page must not wait to be due again and come hours late.
+  and (o.state = 'pending' or (o.state = 'leased' and o.lease_until < alert.now()))
   and case coalesce(o.call, '') when 'promise' then false
       when 'handover' then e.claimed_by is distinct from o.target or e.state <> 'claimed'
       else e.state <> 'open' end

@@ -20,8 +20,9 @@ ROTA = load_queries("services.alert.store", "rota.sql")
 ANSWERS = load_queries("services.alert.store", "answers.sql")
 DOINGS = load_queries("services.alert.store", "doings.sql")
 GROUPS = load_queries("services.alert.store", "groups.sql")
+HOME = load_queries("services.alert.store", "home.sql")
 
-_FILES = (FOLD, EPISODES, OUTBOX, TIMERS, BOARDS, ROTA, ANSWERS, DOINGS, GROUPS)
+_FILES = (FOLD, EPISODES, OUTBOX, TIMERS, BOARDS, ROTA, ANSWERS, DOINGS, GROUPS, HOME)
 
 
 def _together() -> dict[str, LiteralString]:

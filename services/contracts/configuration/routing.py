@@ -64,6 +64,8 @@ class SlackDestination(_Destination):
     """Channel id (C…); names change, ids stay."""
     bot_token: SecretName = "PRESENCE_SLACK_BOT_TOKEN"
     signing_secret: SecretName = "PRESENCE_SLACK_SIGNING_SECRET"
+    app_token: SecretName | None = None
+    """App-level token (xapp-…) for Socket Mode: presses and commands arrive without a public address."""
     base_url: HttpUrl = Field("https://slack.com/api/", validate_default=True)
     updates_per_second: float = Field(0.8, gt=0, le=1000)
     """Updates of posted cards; Slack's own limit is about 50 a minute."""
