@@ -585,7 +585,7 @@ async def told_in(told: Story, events: list[ClassifiedNotification], rng: random
     await told.sweep()
 
 
-async def test_fifty_random_orders_of_the_same_events_thrice_end_in_the_same_episodes(
+async def test_random_orders_of_the_same_events_thrice_end_in_the_same_episodes(
     postgres: FreshDatabase,
 ) -> None:
     events = tangle()
@@ -596,7 +596,7 @@ async def test_fifty_random_orders_of_the_same_events_thrice_end_in_the_same_epi
         tables = "inbox threads nodes items traces relabels members conversations episodes timers"
         tables += " paged outbox cards announcements"
         clear = "truncate " + ", ".join(f"alert.{one}" for one in tables.split()) + " cascade"
-        for seed in range(50):
+        for seed in random.sample(range(1_000_000), 15):  # others in each run
             async with told.pool.connection() as connection:
                 await connection.execute(clear)
             told.seen.clear()
