@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,10 +28,12 @@ class Reading:
     structure: Structure
     hits: tuple[Hit, ...]
     """Cues of the text's own language and of English; sensitive flags of every language."""
+    standing: Mapping[Meaning, int]
+    """How often each meaning occurs that no idiom takes back; none of them 0."""
 
     def count(self, cue: Cue) -> int:
         """How often the text hints at this."""
-        return self._standing.get(cue, 0)
+        return self.standing.get(cue, 0)
 
     def first(self, meaning: Cue | Sensitive) -> str | None:
         """The first words that hint at this."""
@@ -41,11 +43,7 @@ class Reading:
     @property
     def flags(self) -> frozenset[Sensitive]:
         """The sensitive flags that any list raises and no idiom takes back."""
-        return frozenset(flag for flag in self._standing if isinstance(flag, Sensitive))
-
-    @cached_property
-    def _standing(self) -> dict[Meaning, int]:
-        return standing(self.hits)
+        return frozenset(flag for flag in self.standing if isinstance(flag, Sensitive))
 
     @cached_property
     def speaks_of_nobody(self) -> bool:
@@ -76,4 +74,5 @@ def read_with(
         if hit.language in spoken
         or (isinstance(hit.meaning, Sensitive) and len(hit.found) >= _LONG_ENOUGH)
     )
-    return Reading(text, language, listed, describe(text, kept, links), kept)
+    counted = standing(kept)
+    return Reading(text, language, listed, describe(text, counted, links), kept, counted)

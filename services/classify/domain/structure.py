@@ -7,11 +7,11 @@ column is added at the end and never given another meaning.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log1p
 
-from services.classify.domain.lexicon import Cue, Hit, standing
+from services.classify.domain.lexicon import Cue, Meaning
 from services.classify.domain.text import HANDLE, LINK, Text
 
 _SHORTENERS = re.compile(
@@ -92,12 +92,11 @@ COLUMNS: tuple[str, ...] = (
 )
 
 
-def describe(text: Text, hits: Sequence[Hit], links: int | None = None) -> Structure:
-    """Measure a text. `hits` are the cues of its own language; `links` where the platform counts more."""
+def describe(text: Text, cues: Mapping[Meaning, int], links: int | None = None) -> Structure:
+    """Measure a text. `cues`: how often each stands; `links` where the platform counts more."""
     raw, masked = text.raw, text.masked
     words = text.words
     count = len(words)
-    cues = standing(hits)
     n_links = max(len(text.links), links or 0)
     n_handles = len(text.handles)
     hashtags = len(_HASHTAGS.findall(masked)) if "#" in masked or "＃" in masked else 0
