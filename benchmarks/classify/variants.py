@@ -30,7 +30,6 @@ from services.classify.engines.stub import StubEngine
 from services.classify.handlers import BatchHandler
 from services.classify.metrics import Metrics
 from services.classify.model import create_reader, load_engine
-from services.classify.one_core import on_one_core
 from services.classify.sign_lists import shipped_signs
 from services.contracts.configuration import Costs
 from services.contracts.events import (
@@ -319,7 +318,6 @@ VARIANTS = ("a", "b", "stub", "layers", "presence", "scikit-learn", "fasttext", 
 def main() -> None:
     variant, kafka, sink = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr  # logs must not be taken for answers
-    on_one_core()  # as the service does; the others would spin on the cores that all share
     work = _make(variant, kafka, sink)
     print("ready", file=answers, flush=True)
     for line in sys.stdin:

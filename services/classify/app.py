@@ -12,7 +12,6 @@ from services.classify.handlers import SERVICE, BatchHandler
 from services.classify.http import classify_app
 from services.classify.metrics import Metrics
 from services.classify.model import create_challenger, create_classifier
-from services.classify.one_core import on_one_core
 from services.classify.shadow import Shadow
 from services.classify.teaching import Teaching
 from services.contracts.configuration import Configuration
@@ -191,7 +190,6 @@ def create_service() -> ClassifyService:
     """From the environment and presence.yaml. Raises WrongConfiguration."""
     settings = load(ClassifySettings)
     logs.configure(settings.log_format, SERVICE, settings.log_level)
-    on_one_core()
     return ClassifyService(settings, configuration.load(settings.config).configuration)
 
 

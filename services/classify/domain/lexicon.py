@@ -70,6 +70,14 @@ class Hit(NamedTuple):
     """The words of the text that make the pattern, without what lies between."""
 
 
+def standing(hits: Iterable[Hit]) -> dict[Meaning, int]:
+    """How often each meaning occurs that no idiom takes back; none of them 0."""
+    counted: dict[Meaning, int] = {}
+    for hit in hits:
+        counted[hit.meaning] = counted.get(hit.meaning, 0) + (-1 if hit.idiom else 1)
+    return {meaning: times for meaning, times in counted.items() if times > 0}
+
+
 class _Gap(NamedTuple):
     at_most: int
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from services.classify.domain.lexicon import Cue, Hit, Lexicon
+from services.classify.domain.lexicon import Cue, Hit, Lexicon, Meaning, standing
 from services.classify.domain.structure import Structure, describe
 from services.classify.domain.text import Text
 from services.contracts.events import Sensitive
@@ -14,9 +14,10 @@ from services.contracts.events import Sensitive
 UNDETERMINED = "und"
 _LONG_ENOUGH = 7
 _FEW = 2
+_PERSONAL = frozenset({Cue.me, Cue.you, Cue.question, Cue.plea, Cue.thanks})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """A text with its language, its build and what the word lists found in it."""
 
@@ -27,10 +28,12 @@ class Reading:
     structure: Structure
     hits: tuple[Hit, ...]
     """Cues of the text's own language and of English; sensitive flags of every language."""
+    standing: Mapping[Meaning, int]
+    """How often each meaning occurs that no idiom takes back; none of them 0."""
 
     def count(self, cue: Cue) -> int:
         """How often the text hints at this."""
-        return max(0, sum((-1 if hit.idiom else 1) for hit in self.hits if hit.meaning is cue))
+        return self.standing.get(cue, 0)
 
     def first(self, meaning: Cue | Sensitive) -> str | None:
         """The first words that hint at this."""
@@ -40,20 +43,15 @@ class Reading:
     @property
     def flags(self) -> frozenset[Sensitive]:
         """The sensitive flags that any list raises and no idiom takes back."""
-        standing: Counter[Sensitive] = Counter()
-        for hit in self.hits:
-            if isinstance(hit.meaning, Sensitive):
-                standing[hit.meaning] += -1 if hit.idiom else 1
-        return frozenset(flag for flag, hits in standing.items() if hits > 0)
+        return frozenset(flag for flag in self.standing if isinstance(flag, Sensitive))
 
-    @property
+    @cached_property
     def speaks_of_nobody(self) -> bool:
         """Neither the writer nor a reader occurs, and nothing is asked."""
-        personal = (Cue.me, Cue.you, Cue.question, Cue.plea, Cue.thanks)
         return (
             self.listed
             and not self.structure.questions
-            and not any(hit.meaning in personal for hit in self.hits)
+            and not any(hit.meaning in _PERSONAL for hit in self.hits)
         )
 
 
@@ -76,4 +74,5 @@ def read_with(
         if hit.language in spoken
         or (isinstance(hit.meaning, Sensitive) and len(hit.found) >= _LONG_ENOUGH)
     )
-    return Reading(text, language, listed, describe(text, kept, links), kept)
+    counted = standing(kept)
+    return Reading(text, language, listed, describe(text, counted, links), kept, counted)

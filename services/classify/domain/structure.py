@@ -7,12 +7,11 @@ column is added at the end and never given another meaning.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log1p
 
-from services.classify.domain.lexicon import Cue, Hit
+from services.classify.domain.lexicon import Cue, Meaning
 from services.classify.domain.text import HANDLE, LINK, Text
 
 _SHORTENERS = re.compile(
@@ -23,7 +22,11 @@ _SHORTENERS = re.compile(
 _QUESTION_MARKS = re.compile(r"[?؟？;՞፧⸮]")
 _EXCLAMATIONS = re.compile(r"[!！¡]")
 _HASHTAGS = re.compile(r"[#＃]\w+")
-_MONEY = re.compile(r"[$€£¥₹₽₿]|\b(?:usd|eur|gbp|rs|btc|eth|usdt)\b", re.IGNORECASE)
+_MONEY = re.compile(r"[$€£¥₹₽₿]")
+# That a word begins is asked after its first letter: so the search leaps from one such letter to the next.
+_CURRENCIES = re.compile(
+    r"(?:u(?<!\wu)sdt?|e(?<!\we)ur|g(?<!\wg)bp|r(?<!\wr)s|b(?<!\wb)tc|e(?<!\we)th)\b"
+)
 _LONG_NUMBER = re.compile(r"0[0\s().-]{5,}0")
 _QUOTES = re.compile(r"[\"“”«»„「」『』]")
 _EMOJI = re.compile(
@@ -33,7 +36,10 @@ _TRUNCATED = re.compile(r"(?:\.\.\.|…)\s*(?:" + LINK + r"\s*)*$")
 _ENDS_SENTENCE = re.compile(r"[.!?。！？؟।]\s*$")
 _REPOST = re.compile(r"^\s*rt\s", re.IGNORECASE)
 _FROM_OUTLET = re.compile(r"(?:\s[|–—-]\s\S[^|–—]{0,30}$)|(?:\bvia\s+\ue002)|\([A-Z][\w .]{1,20}\)")
-_LETTERS = re.compile(r"[^\W\d_]")
+_OUTLET_MARKS = re.compile("[|–—(-]|via")
+_CUES = tuple(Cue)
+_PERSONAL = (Cue.me, Cue.you, Cue.question, Cue.plea)
+_NO_CUES = (0.0,) * len(_CUES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +92,23 @@ COLUMNS: tuple[str, ...] = (
 )
 
 
-def describe(text: Text, hits: Sequence[Hit], links: int | None = None) -> Structure:
-    """Measure a text. `hits` are the cues of its own language; `links` where the platform counts more."""
+def describe(text: Text, cues: Mapping[Meaning, int], links: int | None = None) -> Structure:
+    """Measure a text. `cues`: how often each stands; `links` where the platform counts more."""
     raw, masked = text.raw, text.masked
     words = text.words
     count = len(words)
-    cues = Counter(hit.meaning for hit in hits if not hit.idiom)
-    cues.subtract(hit.meaning for hit in hits if hit.idiom)
-    cues = +cues
     n_links = max(len(text.links), links or 0)
     n_handles = len(text.handles)
     hashtags = len(_HASHTAGS.findall(masked)) if "#" in masked or "＃" in masked else 0
     emoji = 0 if raw.isascii() else len(_EMOJI.findall(raw))
     questions = len(_QUESTION_MARKS.findall(raw))
     shortener = any(_SHORTENERS.search(link) for link in text.links)
-    written = [w for w in raw.split() if w[0] not in "@#" and "://" not in w and _LETTERS.match(w)]
+    written = [w for w in raw.split() if _is_written(w[0]) and "://" not in w]
     long_words = [w for w in written if len(w) >= 3]
-    capitals = _share(sum(w.isupper() for w in long_words), len(long_words))
-    headline = _share(sum(w[0].isupper() for w in written[1:]), len(written) - 1)
+    capitals = _share(sum(map(str.isupper, long_words)), len(long_words))
+    headline = _share(sum([w[0].isupper() for w in written[1:]]), len(written) - 1)
     stripped = masked.strip(" " + HANDLE)
-    speaks = cues[Cue.me] + cues[Cue.you] + cues[Cue.question] + cues[Cue.plea]
+    speaks = any(cue in cues for cue in _PERSONAL)
     values = (
         log1p(count) / 2,
         float(count <= 3),
@@ -129,17 +132,22 @@ def describe(text: Text, hits: Sequence[Hit], links: int | None = None) -> Struc
         float(bool(written) and written[0][0].islower()),
         float(_ENDS_SENTENCE.search(stripped) is not None),
         4 * _share(masked.count("0"), len(masked)),
-        float(_MONEY.search(raw) is not None),
+        float(_MONEY.search(raw) is not None or _CURRENCIES.search(raw.lower()) is not None),
         float(_LONG_NUMBER.search(masked) is not None),
         float(":" in stripped),
         float(_QUOTES.search(masked) is not None),
-        float(_FROM_OUTLET.search(raw) is not None),
-        *(min(cues[cue], 3) / 2 for cue in Cue),
-        float(speaks == 0),
+        float(_OUTLET_MARKS.search(raw) is not None and _FROM_OUTLET.search(raw) is not None),
+        *([min(cues.get(cue, 0), 3) / 2 for cue in _CUES] if cues else _NO_CUES),
+        float(not speaks),
     )
     return Structure(
         values, n_links, n_handles, hashtags, emoji, count, questions, shortener, capitals
     )
+
+
+def _is_written(first: str) -> bool:
+    """Whether a word begins with a letter, or a sign that counts as one."""
+    return first.isalpha() or (first.isalnum() and not first.isdecimal())
 
 
 def _share(part: float, whole: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 READ_AT_MOST = 8_000
 
@@ -37,6 +38,13 @@ _INVISIBLE = dict.fromkeys(
     ]
 )
 _APOSTROPHES = dict.fromkeys(map(ord, "'’‘ʼ`´"), " ")
+_WORDS_REMEMBERED = 16_384
+_A_WORD = 32
+"""Characters: longer ones hardly occur twice, and are not remembered."""
+_ACCENTS = re.compile(
+    "[" + "".join(c for c in map(chr, range(0x300, 0x900)) if unicodedata.combining(c)) + "]+"
+)
+# Marks from U+0900 on are letters of their scripts (Indic vowels, Japanese voicing): they stay.
 # Of those that lose no accent by decomposing: Turkish, Polish and Danish letters, Arabic endings,
 # Persian letters and the stretching stroke, Hindi nasal signs and the dot under a letter.
 _TYPED_ALIKE = str.maketrans("ıłøđىةکیँ", "ilodيهكيं", "ـ़")
@@ -51,7 +59,6 @@ _LINKS = re.compile(
 _EMAILS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 _HANDLES = re.compile(r"(?<!\w)@\w[\w.-]{0,80}(?:@[\w-]+(?:\.[\w-]+)+)?")
 _REPOST = re.compile(r"^\s*RT\s+(?:" + HANDLE + r":?)?")
-_STAND_INS = str.maketrans(dict.fromkeys((LINK, HANDLE), " "))
 # Python's \w leaves out the vowel signs of Indic and Thai scripts, which are part of their words.
 _WORDS = re.compile(r"[\w\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e]+")
 # Arabic and Korean are here too: articles, prepositions and endings are written onto the word.
@@ -93,16 +100,22 @@ def fold(text: str) -> str:
     Accents leave Latin, Cyrillic, Greek, Hebrew and Arabic; what Arabic, Hindi, Turkish and Polish
     writers use for each other on a phone becomes one.
     """
-    text = text.casefold().translate(_APOSTROPHES)
+    text = text.casefold()
     if text.isascii():
-        return text
-    # Marks from U+0900 on are letters of their scripts (Indic vowels, Japanese voicing): they stay.
-    kept = (c for c in unicodedata.normalize("NFD", text) if c < "\u0300" or not _is_accent(c))
-    return unicodedata.normalize("NFC", "".join(kept)).translate(_TYPED_ALIKE)
+        return text.replace("'", " ").replace("`", " ")
+    # Nothing composes across a blank, and most words have been seen before.
+    return " ".join(
+        [_fold_word(word) if len(word) <= _A_WORD else _fold(word) for word in text.split(" ")]
+    )
 
 
-def _is_accent(character: str) -> bool:
-    return character < "\u0900" and unicodedata.combining(character) > 0
+def _fold(casefolded: str) -> str:
+    plain = casefolded.translate(_APOSTROPHES)
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFD", plain))
+    return unicodedata.normalize("NFC", bare).translate(_TYPED_ALIKE)
+
+
+_fold_word = lru_cache(_WORDS_REMEMBERED)(_fold)
 
 
 def words_of(folded: str) -> tuple[str, ...]:
@@ -133,14 +146,16 @@ def read(text: str, title: str | None = None) -> Text:
     masked = _EMAILS.sub(" ", raw) if "@" in raw else raw
     masked = _LINKS.sub(link, masked) if "." in masked else masked
     masked = _HANDLES.sub(handle, masked) if "@" in masked else masked
-    plain = " ".join(_REPOST.sub("", masked, count=1).translate(_STAND_INS).split())
+    plain = " ".join(
+        _REPOST.sub("", masked, count=1).replace(LINK, " ").replace(HANDLE, " ").split()
+    )
     masked = _digits_alike(masked.casefold())
     folded = fold(masked)
     return Text(raw, masked, folded, words_of(folded), tuple(links), tuple(handles), plain)
 
 
-_DIGITS = str.maketrans("123456789", "000000000")
+_DIGITS = re.compile("[1-9]")
 
 
 def _digits_alike(text: str) -> str:
-    return text.translate(_DIGITS)
+    return _DIGITS.sub("0", text)
