@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import statistics
 import sys
 import tempfile
@@ -55,8 +56,8 @@ TEAM = PRESENCE.replace(
     "  - {id: ops, kind: slack, channel: C9}\n"
     "  - {id: room, kind: slack, channel: C1, fallback: teams}",
 ).replace("\ndestinations:", "\nengineers: ops\ndestinations:")
+TEAM = re.sub(r"slack: U(\d)", r"slack: U0TEAM\1", TEAM)
 THREAT_WITHIN = 10.0
-SLACK_IDS = ("U1", "U2", "U3", "U4", "U5")
 
 
 class Watched:
