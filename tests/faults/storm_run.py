@@ -168,7 +168,7 @@ async def world(
         for destination in (*room, *others.values()):
             pipeline = DeliveryPipeline(
                 Watched(destination, one),
-                Sent(told.outbox, one),  # type: ignore[arg-type]
+                Sent(told.outbox, one),
                 clock=clock,
                 metrics=metrics,
                 posts=Pace(1.0),
@@ -330,7 +330,7 @@ async def _judge(one: World, met: Counter[str], heard: int) -> Outcome:
     )
     if open_troubles:
         wrong.append("the recovery was not noted")
-    first_by = {}
+    first_by: dict[str, datetime] = {}
     for at, sent in one.arrived:
         if sent.purpose is Purpose.card and sent.episode_id:
             first_by.setdefault(sent.episode_id, at)
