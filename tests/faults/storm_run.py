@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import statistics
 import sys
 import tempfile
@@ -55,8 +56,8 @@ TEAM = PRESENCE.replace(
     "  - {id: ops, kind: slack, channel: C9}\n"
     "  - {id: room, kind: slack, channel: C1, fallback: teams}",
 ).replace("\ndestinations:", "\nengineers: ops\ndestinations:")
+TEAM = re.sub(r"slack: U(\d)", r"slack: U0TEAM\1", TEAM)
 THREAT_WITHIN = 10.0
-SLACK_IDS = ("U1", "U2", "U3", "U4", "U5")
 
 
 class Watched:
@@ -167,7 +168,7 @@ async def world(
         for destination in (*room, *others.values()):
             pipeline = DeliveryPipeline(
                 Watched(destination, one),
-                Sent(told.outbox, one),  # type: ignore[arg-type]
+                Sent(told.outbox, one),
                 clock=clock,
                 metrics=metrics,
                 posts=Pace(1.0),
@@ -211,6 +212,9 @@ async def storm(url: str, minutes: float, each_minute: int = 200, steps: Steps =
         (row,) = await one.told.rows(
             "select id from alert.episodes where sensitive <> '{}' limit 1"
         )
+        waiting = await one.told.rows(
+            "select count(*) from alert.outbox where state = 'pending' and purpose = 'card'"
+        )
         for _ in range(30):
             await one.second()
         cards = [at for at, sent in one.arrived if sent.purpose is Purpose.card]
@@ -220,14 +224,11 @@ async def storm(url: str, minutes: float, each_minute: int = 200, steps: Steps =
             if sent.episode_id == str(row[0]) and sent.purpose is Purpose.card
         ]
         most = _most_pings(one)
-        waiting = await one.told.rows(
-            "select count(*) from alert.outbox where state = 'pending' and purpose = 'card'"
-        )
         figures = {
             "test time": f"{minutes:g} min, took {time.monotonic() - began:.0f} s",
             "episodes": str(heard),
             "cards delivered": str(len(cards)),
-            "cards that wait": str(waiting[0][0]),
+            "cards that waited before the threat": str(waiting[0][0]),
             "threat carded after": f"{min(threat):.1f} s" if threat else "never",
             "most pings to a person in 10 min": str(most),
             "pages": str(sum(sent.purpose is Purpose.page for _, sent in one.arrived)),
@@ -311,7 +312,13 @@ async def _judge(one: World, met: Counter[str], heard: int) -> Outcome:
     old = [key for key, found in shown.items() if found[-1] != last[key[1]]]
     if old:
         wrong.append(f"{len(old)} cards do not show how things stand")
-    posted = [m for m in one.slack.all_messages() if m["channel"] == "C0ROOM1" and m.get("blocks")]
+    ours = {sent.id for _, sent in one.of(Purpose.card) if sent.board is None}
+    standing = [
+        message["metadata"]["event_payload"]["delivery_id"]
+        for message in one.slack.all_messages()
+        if message.get("metadata")
+    ]
+    posted = [delivery for delivery in standing if delivery in ours]
     if len(posted) != heard:
         wrong.append(f"{len(posted)} cards stand in Slack for {heard} episodes")
     stood_in = one.of(Purpose.card, "teams")
@@ -329,7 +336,7 @@ async def _judge(one: World, met: Counter[str], heard: int) -> Outcome:
     )
     if open_troubles:
         wrong.append("the recovery was not noted")
-    first_by = {}
+    first_by: dict[str, datetime] = {}
     for at, sent in one.arrived:
         if sent.purpose is Purpose.card and sent.episode_id:
             first_by.setdefault(sent.episode_id, at)
