@@ -26,8 +26,10 @@ from services.contracts.configuration import Configuration
 from services.contracts.events import EpisodeChange
 from services.runtime.postgres import Pool
 
-LEASE = timedelta(seconds=60)
-"""Longer than any attempt: a lease that runs out belonged to a process that died."""
+LEASE = timedelta(seconds=30)
+"""Longer than any attempt (8 s to look, 8 s to send, a few for the pace): a lease that runs out belonged to a
+process that died. Its page comes so much later at most. One that was only slow finds its row's attempt
+counted on, and does not send."""
 
 
 @dataclass(frozen=True, slots=True)
