@@ -30,7 +30,7 @@ from tests.classify.building import notification, reader, reading, shipped, verd
 
 FRESH = Path(__file__).parent / "data" / "flags_fresh.jsonl"
 MODELS = Path(str(files("services.classify.engines"))) / "models"
-UNLISTED = "Die Sprosse der Leiter ist beim ersten Mal durchgebrochen, mein Mann lag unten"
+UNLISTED = "a trava da cadeirinha do carro abre sozinha em movimento"
 """Dangerous, in words that no list holds."""
 
 
@@ -124,7 +124,7 @@ def test_who_is_looked_at_closely_is_scored_the_same() -> None:
 
 def test_a_headline_raises_nothing_by_its_meaning_alone() -> None:
     meant = frozenset({Sensitive.safety})
-    text = reading("Two hurt as ladder collapses")
+    text = reading("Council opens the new bridge")
     item = notification(text.text.raw)
     assert flags_of(item, text, Label.news, meant) == frozenset()
     assert flags_of(item, text, Label.conversation, meant) == meant
@@ -149,21 +149,25 @@ class Hashed:
     """An encoder that knows nothing: the same words give the same numbers."""
 
     def encode(self, texts: Sequence[str]) -> Embedded:
-        rows = [np.random.default_rng(crc32(text.encode())).normal(size=512) for text in texts]
-        return Embedded(np.array(rows, dtype=np.float32) / 22, np.ones(len(rows), dtype=np.float32))
+        rows = [
+            np.random.default_rng(crc32(text.encode())).normal(scale=1 / 22, size=512)
+            for text in texts
+        ]
+        return Embedded(np.array(rows, dtype=np.float32), np.ones(len(rows), dtype=np.float32))
 
 
 def test_learning_the_flags_is_decided_by_rows_and_seed() -> None:
+    small = FlagRecipe(bits=10, enough=100)
     said = own_rows()[::12]
     ordinary = [
         Row(text=f"parcel number {i} is late", label=Label.conversation, source=f"shop-{i % 2}")
-        for i in range(2_100)
+        for i in range(240)
     ]
     rows = [*said, *ordinary]
-    one = learn_flags(rows, reader(), Hashed(), FlagRecipe(bits=10))
+    one = learn_flags(rows, reader(), Hashed(), small)
     assert one is not None
-    assert one == learn_flags(rows, reader(), Hashed(), FlagRecipe(bits=10))
+    assert one == learn_flags(rows, reader(), Hashed(), small)
     assert one[1]["flags"] == [flag.value for flag in Sensitive]
     assert sum(one[1]["rows"].values()) == sum(bool(row.sensitive) for row in said)
-    assert learn_flags(said, reader(), Hashed(), FlagRecipe(bits=10)) is None
-    assert learn_flags(ordinary, reader(), Hashed(), FlagRecipe(bits=10)) is None
+    assert learn_flags(said, reader(), Hashed(), small) is None
+    assert learn_flags(ordinary, reader(), Hashed(), small) is None

@@ -50,13 +50,14 @@ def flags_of(
 ) -> frozenset[Sensitive]:
     """The flags that stand for this item; `likeliest` is its label by the scores alone.
 
-    `meant` are those that an engine reads in the whole. They know no idioms and no headlines, so they
-    stand in what is addressed to the brand or likeliest somebody talking, and in nothing else.
+    `meant` are those that an engine reads in the whole. They know no idioms and no headlines, so a
+    listed idiom takes them back, and they stand in what is addressed to the brand or likeliest somebody talking, and in nothing else.
 
     Everything stands in what is addressed to the brand or reads like a person. Elsewhere, what speaks
     of nobody and has a link or the words of news raises no flag for what the world is full of.
     """
     raised = reading.flags
+    meant -= {hit.meaning for hit in reading.hits if hit.idiom}
     if item.addressed or item.private:
         return raised | meant
     if likeliest is Label.conversation and not is_broadcast(item):

@@ -35,8 +35,6 @@ from services.classify.training.remembering import RememberingEncoder
 from services.contracts.events import Label, Sensitive
 
 ORDER: Final = tuple(Sensitive)
-_ENOUGH: Final = 1_000
-"""With fewer rows of ordinary text held out there is no telling a threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,8 @@ class FlagRecipe:
     """The width of the hash of the cue's n-grams."""
     at_most: int = 1_600
     """So many ordinary rows of one source at most; every other one is held out."""
+    enough: int = 1_000
+    """With fewer rows of ordinary text held out there is no telling a threshold."""
     false_alarms: float = 15e-4
     """Of ordinary text, for each flag, if every text were embedded."""
     hard_false_alarms: float = 50e-4
@@ -91,7 +91,7 @@ def learn_flags(
     ordinary = _ordinary(rows, reader, recipe, dice)
     held = [reading for some in ordinary.values() for reading in some[1::2]]
     missing = set(ORDER) - {flag for row in said for flag in row.sensitive or ()}
-    if missing or len(held) < _ENOUGH:
+    if missing or len(held) < recipe.enough:
         return None
     texts = _learned(said, ordinary, reader, encoder, recipe, dice)
     share = np.concatenate([np.full(len(s[1::2]), 1 / len(s[1::2])) for s in ordinary.values()])
