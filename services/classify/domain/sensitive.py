@@ -51,13 +51,14 @@ def flags_of(
     """The flags that stand for this item; `likeliest` is its label by the scores alone.
 
     `meant` are those that an engine reads in the whole. They know no idioms and no headlines, so a
-    listed idiom takes them back, and they stand in what is addressed to the brand or likeliest somebody talking, and in nothing else.
+    listed idiom takes them back, and they stand in what is addressed to the brand or is likeliest
+    somebody talking, and in nothing else.
 
     Everything stands in what is addressed to the brand or reads like a person. Elsewhere, what speaks
     of nobody and has a link or the words of news raises no flag for what the world is full of.
     """
     raised = reading.flags
-    meant -= {hit.meaning for hit in reading.hits if hit.idiom}
+    meant = frozenset(flag for flag in meant if not _plays_with(flag, reading))
     if item.addressed or item.private:
         return raised | meant
     if likeliest is Label.conversation and not is_broadcast(item):
@@ -70,6 +71,10 @@ def flags_of(
     if likeliest is not Label.conversation and reading.speaks_of_nobody and reports:
         return raised - _OF_THE_WORLD
     return raised
+
+
+def _plays_with(flag: Sensitive, reading: Reading) -> bool:
+    return any(hit.idiom and hit.meaning is flag for hit in reading.hits)
 
 
 def is_broadcast(item: Notification) -> bool:
