@@ -9,10 +9,11 @@ from dataclasses import replace
 from services.classify import need_weights
 from services.classify.domain.impersonation import Identity
 from services.classify.domain.lessons import Lessons
+from services.classify.domain.reading import Reading
 from services.classify.domain.signs import SpamSigns
 from services.classify.domain.similarity import signatures, weight
 from services.classify.domain.verdict import NO_SIGNS, Judgement, Read, judge
-from services.classify.engines.port import TextEngine
+from services.classify.engines.port import FlagEngine, Looked, TextEngine
 from services.classify.reader import Reader, Written
 from services.classify.stages import Spent, Stage, unmeasured
 from services.contracts.configuration import Costs
@@ -74,12 +75,19 @@ class Classifier:
         signed = signatures([reading.text for reading in readings])
         asked = time.thread_time()
         self._spent(Stage.reading, len(items), asked - begun)
-        scores = self._engine.score(readings).tolist()
+        looked = self._look(items, readings)
         self._spent(Stage.text, len(items), time.thread_time() - asked)
         return [
-            Read(reading, row, signature)
-            for reading, row, signature in zip(readings, scores, signed, strict=True)
+            Read(reading, row, signature, meant=flags)
+            for reading, row, signature, flags in zip(
+                readings, looked.scores.tolist(), signed, looked.flags, strict=True
+            )
         ]
+
+    def _look(self, items: Sequence[Notification], readings: Sequence[Reading]) -> Looked:
+        if isinstance(self._engine, FlagEngine):
+            return self._engine.look(readings, [item.addressed or item.private for item in items])
+        return Looked(self._engine.score(readings), [frozenset()] * len(items))
 
     def decide(self, items: Sequence[Notification], reads: Sequence[Read]) -> list[Verdict]:
         """By everything that is known besides the text, the team's corrections first."""

@@ -21,6 +21,7 @@ from services.classify.sign_lists import shipped_signs
 from services.classify.training.corpus import Row, UnusableData, load
 from services.classify.training.evaluate import Judged, judge_rows, report
 from services.classify.training.fit import MissingExtra, Recipe
+from services.classify.training.flags import own_rows as own_flag_rows
 from services.classify.training.measures_need import of_responders
 from services.classify.training.train import train as run_training
 from services.classify.training.written import ours as written_by_us
@@ -111,6 +112,7 @@ def train(
                 licences=terms,
                 on=datetime.now(UTC).date(),
                 tell=lambda says: progress.update(task, description=says),
+                flag_rows=own_flag_rows() if ours else (),
             )
         except (UnusableData, MissingExtra, MissingEncoder) as error:
             raise click.ClickException(str(error)) from error

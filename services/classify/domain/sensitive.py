@@ -24,20 +24,46 @@ SAYS: Final = {
     Sensitive.discrimination: "may be about discrimination",
     Sensitive.data_leak: "may be about leaked data",
 }
+READS_LIKE: Final = {
+    Sensitive.self_harm: "reads like somebody who may harm themselves",
+    Sensitive.threat: "reads like a threat",
+    Sensitive.safety: "reads like something dangerous",
+    Sensitive.medical: "reads like somebody's health is at stake",
+    Sensitive.minor: "reads as if a child were concerned",
+    Sensitive.legal: "reads like a legal matter",
+    Sensitive.press: "reads like a journalist asking",
+    Sensitive.discrimination: "reads like somebody treated worse for who they are",
+    Sensitive.data_leak: "reads like somebody's data in the wrong hands",
+}
+"""Where no list names the words: what the embedding makes of the whole."""
 _OF_THE_WORLD: Final = frozenset(
     {Sensitive.medical, Sensitive.safety, Sensitive.legal, Sensitive.discrimination}
 )
 """What headlines are full of."""
 
 
-def flags_of(item: Notification, reading: Reading, likeliest: Label) -> frozenset[Sensitive]:
+def flags_of(
+    item: Notification,
+    reading: Reading,
+    likeliest: Label,
+    meant: frozenset[Sensitive] = frozenset(),
+) -> frozenset[Sensitive]:
     """The flags that stand for this item; `likeliest` is its label by the scores alone.
+
+    `meant` are those that an engine reads in the whole. They know no idioms and no headlines, so a
+    listed idiom takes them back, and they stand in what is addressed to the brand or is likeliest
+    somebody talking, and in nothing else.
 
     Everything stands in what is addressed to the brand or reads like a person. Elsewhere, what speaks
     of nobody and has a link or the words of news raises no flag for what the world is full of.
     """
     raised = reading.flags
-    if not raised or item.addressed or item.private:
+    meant = frozenset(flag for flag in meant if not _plays_with(flag, reading))
+    if item.addressed or item.private:
+        return raised | meant
+    if likeliest is Label.conversation and not is_broadcast(item):
+        return raised | meant
+    if not raised:
         return raised
     if is_broadcast(item):
         return raised & {Sensitive.self_harm}
@@ -45,6 +71,10 @@ def flags_of(item: Notification, reading: Reading, likeliest: Label) -> frozense
     if likeliest is not Label.conversation and reading.speaks_of_nobody and reports:
         return raised - _OF_THE_WORLD
     return raised
+
+
+def _plays_with(flag: Sensitive, reading: Reading) -> bool:
+    return any(hit.idiom and hit.meaning is flag for hit in reading.hits)
 
 
 def is_broadcast(item: Notification) -> bool:

@@ -11,7 +11,7 @@ from services.classify.domain.impersonation import Identity, Resemblance, resemb
 from services.classify.domain.lessons import Told
 from services.classify.domain.need import AT_ONCE, NOBODY_WAITS, Need, NeedWeights, urgency, waiting
 from services.classify.domain.reading import Reading
-from services.classify.domain.sensitive import SAYS, flags_of, is_broadcast
+from services.classify.domain.sensitive import READS_LIKE, SAYS, flags_of, is_broadcast
 from services.classify.domain.signs import SpamSigns
 from services.contracts.configuration import Costs
 from services.contracts.events import (
@@ -78,6 +78,8 @@ class Read:
     """Which stage the scores come from: the text engine, or `llm`."""
     told: Told | None = None
     """What a person said of it, or of nearly the same text."""
+    meant: frozenset[Sensitive] = frozenset()
+    """The sensitive flags that the engine reads in what it means."""
 
 
 def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
@@ -88,7 +90,7 @@ def judge(item: Notification, read: Read, by: Judgement) -> Verdict:
     )
     scores = _combined(read.scores, evidence)
     need = waiting(item, reading, by.need)
-    flags = flags_of(item, reading, likeliest(scores))
+    flags = flags_of(item, reading, likeliest(scores), read.meant)
     label = decide(scores, keep_from(by.costs, need.value))
     told = read.told
     if told is not None and (told.exact or not flags):
@@ -190,7 +192,7 @@ def _reasons(
         Reason(
             layer=Layer.sensitive,
             name=flag,
-            says=f"{SAYS[flag]}: “{shown(reading.first(flag))}”",
+            says=_says(flag, reading),
             weight=1.0,
         )
         for flag in sorted(flags)
@@ -209,6 +211,12 @@ def _reasons(
     text = _of_text(label, scores, read, flags)
     # What speaks for the label comes first: a card shows the first few.
     return (*found, *speaking_for, text, *against)
+
+
+def _says(flag: Sensitive, reading: Reading) -> str:
+    if flag in reading.flags:
+        return f"{SAYS[flag]}: “{shown(reading.first(flag))}”"
+    return READS_LIKE[flag]
 
 
 def _reason(one: Evidence, weight: float) -> Reason:

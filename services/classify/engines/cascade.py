@@ -23,11 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.classify.domain.reading import Reading
+from services.classify.engines.flag_heads import FlagHeads, UnusableFlags, raised
+from services.classify.engines.flag_heads import load as load_flags
 from services.classify.engines.model_file import Card, UnusableModel, Weights, load
-from services.classify.engines.ngrams import count
-from services.classify.engines.port import LABELS, Scores, softmax
+from services.classify.engines.ngrams import Buckets, count
+from services.classify.engines.port import LABELS, Looked, Scores, softmax
 from services.classify.engines.sentence import Embedded, Floats, MissingEncoder, SentenceEncoder
 from services.contracts.base import StrEnum
+from services.contracts.events import Sensitive
 
 AT_A_TIME: Final = 128
 """Texts in one pass: more costs memory and saves nothing."""
@@ -65,9 +68,16 @@ class CascadeEngine:
     """See the module. Safe to share by threads."""
 
     def __init__(
-        self, weights: Weights, card: Card, encoder: Encoder | None, asked: Asked = nobody
+        self,
+        weights: Weights,
+        card: Card,
+        encoder: Encoder | None,
+        asked: Asked = nobody,
+        flag_heads: FlagHeads | None = None,
     ) -> None:
         """Without an encoder the cheap heads decide alone: `--engine linear`."""
+        self._flags = card.flags.flags if card.flags else ()
+        self._flag_heads = flag_heads if encoder is not None else None
         self._weights = weights
         self._languages = frozenset(card.languages)
         self._temperature = card.temperature
@@ -86,11 +96,11 @@ class CascadeEngine:
         card, weights = load(directory)
         try:
             encoder = SentenceEncoder.load(card.encoder) if sentence else None
-        except MissingEncoder as error:
+            heads = load_flags(directory, card.flags) if card.flags else None
+        except (MissingEncoder, UnusableFlags) as error:
             raise UnusableModel(f"{directory}: {error}") from error
-        return cls(
-            weights, card.model_copy(update={"sure": 2.0}) if always else card, encoder, asked
-        )
+        served = card.model_copy(update={"sure": 2.0}) if always else card
+        return cls(weights, served, encoder, asked, heads)
 
     @property
     def name(self) -> str:
@@ -104,30 +114,55 @@ class CascadeEngine:
 
     def score(self, readings: Sequence[Reading]) -> Scores:
         """See `TextEngine`. The order of arithmetic differs with the batch: rows agree to about 1e-5."""
-        parts = [
-            self._score(readings[start : start + AT_A_TIME])
-            for start in range(0, len(readings), AT_A_TIME)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, len(LABELS)))
+        return self._in_parts(readings, None).scores
 
-    def _score(self, readings: Sequence[Reading]) -> Scores:
+    def look(self, readings: Sequence[Reading], addressed: Sequence[bool]) -> Looked:
+        """See `FlagEngine`. The labels' scores are those of `score`, whoever else is embedded."""
+        return self._in_parts(readings, np.array(addressed, dtype=bool))
+
+    def _in_parts(self, readings: Sequence[Reading], addressed: NDArray[np.bool_] | None) -> Looked:
+        scores: list[Scores] = [np.zeros((0, len(LABELS)))]
+        flags: list[frozenset[Sensitive]] = []
+        for start in range(0, len(readings), AT_A_TIME):
+            part = slice(start, start + AT_A_TIME)
+            looked = self._look(readings[part], None if addressed is None else addressed[part])
+            scores.append(looked.scores)
+            flags += looked.flags
+        return Looked(np.concatenate(scores), flags)
+
+    def _look(self, readings: Sequence[Reading], addressed: NDArray[np.bool_] | None) -> Looked:
+        """Flags are read where it is known who is addressed."""
         begun = time.thread_time()
-        scores, weight = self._linear(readings)
-        unsure = np.flatnonzero(scores.max(axis=1) < self._sure)
+        heads = self._flag_heads if addressed is not None else None
+        found = None
+        if heads is not None:
+            found = count([reading.text for reading in readings], self._weights.bits)
+        scores, weight = self._linear(readings, found)
+        unsure = scores.max(axis=1) < self._sure
         if self._encoder is None:
-            unsure = unsure[:0]
-        self._asked(
-            Head.linear, len(readings), len(readings) - len(unsure), time.thread_time() - begun
-        )
-        if len(unsure):
+            unsure[:] = False
+        wanted = unsure
+        if heads is not None and addressed is not None and found is not None:
+            wanted = unsure | heads.cued(found, self._weights.bits, addressed)
+        at = np.flatnonzero(wanted)
+        self._asked(Head.linear, len(readings), len(readings) - len(at), time.thread_time() - begun)
+        flags: list[frozenset[Sensitive]] = [frozenset()] * len(readings)
+        if len(at):
             begun = time.thread_time()
-            found, share = self._sentence([readings[i] for i in unsure.tolist()])
-            mixed = scores[unsure] * weight[unsure] + found * share
-            scores[unsure] = mixed / (weight[unsure] + share)
-            self._asked(Head.sentence, len(unsure), len(unsure), time.thread_time() - begun)
-        return softmax(np.log(scores + 1e-9) / self._temperature + self._lean)
+            said, share, logits = self._sentence([readings[i] for i in at.tolist()])
+            mixed = (scores[at] * weight[at] + said * share) / (weight[at] + share)
+            scores[at] = np.where(unsure[at, None], mixed, scores[at])
+            if heads is not None:
+                for i, row in zip(at.tolist(), logits, strict=True):
+                    flags[i] = raised(row, self._flags)
+            self._asked(Head.sentence, len(at), len(at), time.thread_time() - begun)
+        calibrated = softmax(np.log(scores + 1e-9) / self._temperature + self._lean)
+        return Looked(calibrated, flags)
 
-    def _linear(self, readings: Sequence[Reading]) -> tuple[Scores, NDArray[np.float64]]:
+    def _linear(
+        self, readings: Sequence[Reading], found: Buckets | None
+    ) -> tuple[Scores, NDArray[np.float64]]:
+        """`found` are the n-grams of all readings, where they were counted already."""
         weights = self._weights
         structure = np.array([reading.structure.values for reading in readings])
         scores = softmax(np.asarray(structure @ weights.structure + weights.structure_bias))
@@ -135,46 +170,61 @@ class CascadeEngine:
         known = np.array([reading.language in self._languages for reading in readings])
         if known.any():
             at = np.flatnonzero(known)
-            words = softmax(word_logits(weights, [readings[i] for i in at.tolist()], structure[at]))
+            if found is None:
+                logits = word_logits(weights, [readings[i] for i in at.tolist()], structure[at])
+            else:
+                logits = logits_of(weights, found, structure)[at]
+            words = softmax(logits)
             scores[at] = (scores[at] * _STRUCTURE + words * _WORDS) / (_STRUCTURE + _WORDS)
             weight[at] += _WORDS
         return scores, weight
 
-    def _sentence(self, readings: Sequence[Reading]) -> tuple[Scores, NDArray[np.float64]]:
-        """The sentence head's probabilities, and how much they weigh: less where pieces are unknown."""
+    def _sentence(self, readings: Sequence[Reading]) -> tuple[Scores, NDArray[np.float64], Floats]:
+        """The sentence head's probabilities, how much they weigh (less where pieces are unknown), and
+        how far each flag is over its threshold."""
         weights = self._weights
-        seen, known = self._embedded([reading.text.plain for reading in readings])
+        seen, known, flags = self._embedded([reading.text.plain for reading in readings])
         structure = np.array([reading.structure.values for reading in readings], dtype=np.float32)
         hidden = seen + structure @ weights.hidden_structure + weights.hidden_bias
         logits = np.maximum(hidden, 0) @ weights.sentence + weights.sentence_bias
-        return softmax(logits), _SENTENCE * known.astype(np.float64)
+        return softmax(logits), _SENTENCE * known.astype(np.float64), flags
 
-    def _embedded(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
-        """What the embedding adds to the hidden layer, and its share of known pieces."""
+    def _embedded(self, texts: Sequence[str]) -> tuple[Floats, Floats, Floats]:
+        """What the embedding adds to the hidden layer, its share of known pieces, and its flags."""
         assert self._encoder is not None
         found = self._remembered.get(texts)
         new = sorted({text for text, row in zip(texts, found, strict=True) if row is None})
         if new:
             vectors, known = self._encoder.encode(new)
-            rows = np.column_stack([vectors @ self._weights.hidden_vector, known])
+            heads = self._flag_heads
+            flags = np.zeros((len(new), 0)) if heads is None else heads.logits(vectors)
+            rows = np.column_stack([vectors @ self._weights.hidden_vector, known, flags])
+            rows = rows.astype(np.float32)
             self._remembered.put(new, rows)
             fresh = dict(zip(new, rows, strict=True))
             found = [
                 fresh[text] if row is None else row for text, row in zip(texts, found, strict=True)
             ]
         stacked = np.array(found)
-        return stacked[:, :-1], stacked[:, -1:]
+        hidden = len(self._weights.hidden_bias)
+        return stacked[:, :hidden], stacked[:, hidden : hidden + 1], stacked[:, hidden + 1 :]
 
 
 def word_logits(
     weights: Weights, readings: Sequence[Reading], structure: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Log-odds of the words head."""
-    found = count([reading.text for reading in readings], weights.bits)
+    return logits_of(weights, count([one.text for one in readings], weights.bits), structure)
+
+
+def logits_of(
+    weights: Weights, found: Buckets, structure: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The same of n-grams that were counted already."""
     logits = structure @ weights.words_structure + weights.words_bias
     for column in range(len(LABELS)):
         taken = weights.words[found.bucket, column]
-        summed = np.bincount(found.row, weights=taken, minlength=len(readings))
+        summed = np.bincount(found.row, weights=taken, minlength=len(structure))
         logits[:, column] += summed * found.weight
     return np.asarray(logits, dtype=np.float64)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.classify.domain.structure import COLUMNS
+from services.classify.engines.flag_heads import FlagCard
 from services.classify.engines.port import LABELS
 from services.classify.engines.sentence import DIMENSIONS
 
@@ -46,6 +47,8 @@ class Card(BaseModel):
     sure: float = Field(gt=0)
     """From this probability on the cheap heads decide alone; over 1: never."""
     sha256: str
+    flags: FlagCard | None = None
+    """The heads that read sensitive flags by meaning; None: the word lists alone do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.classify.domain.reading import Reading
-from services.contracts.events import Label
+from services.contracts.events import Label, Sensitive
 
 LABELS: Final = (Label.conversation, Label.spam, Label.news)
 """The columns of every score."""
@@ -36,6 +36,22 @@ class TextEngine(Protocol):
 
     def score(self, readings: Sequence[Reading]) -> Scores:
         """One row a reading."""
+
+
+class Looked(NamedTuple):
+    """What an engine says of a batch, a row or element for each reading."""
+
+    scores: Scores
+    flags: Sequence[frozenset[Sensitive]]
+    """What reads sensitive by its meaning, whatever the word lists find."""
+
+
+@runtime_checkable
+class FlagEngine(Protocol):
+    """A text engine that reads sensitive flags as well; the invariants of `TextEngine` hold."""
+
+    def look(self, readings: Sequence[Reading], addressed: Sequence[bool]) -> Looked:
+        """Scores and flags; what is addressed to the brand is looked at more readily."""
 
 
 def softmax(logits: NDArray[np.floating[Any]]) -> Scores:

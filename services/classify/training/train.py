@@ -14,11 +14,13 @@ import orjson
 
 from services.classify.domain.structure import COLUMNS
 from services.classify.engines.cascade import Encoder
+from services.classify.engines.flag_heads import FLAGS
 from services.classify.engines.model_file import CARD, FORMAT, WEIGHTS, load
 from services.classify.engines.port import LABELS
 from services.classify.reader import Reader
 from services.classify.training.corpus import Row, UnusableData, pairs
 from services.classify.training.fit import OURS, Example, Learned, Recipe, fit, prepare
+from services.classify.training.flags import FlagRecipe, learn_flags
 from services.classify.training.remembering import RememberingEncoder
 from services.classify.training.unseen import Tell, Unseen, measure_unseen
 
@@ -38,6 +40,7 @@ def train(
     licences: Mapping[str, str],
     on: date,
     tell: Tell,
+    flag_rows: Sequence[Row] = (),
 ) -> dict[str, Any]:
     """Write weights and card to `to`, and return the card. The same rows and recipe give the same bytes.
 
@@ -53,8 +56,13 @@ def train(
     content = learned.weights.to_bytes()
     card = _card(rows, learned, recipe, licences, content, unseen)
     card |= {"name": name, "date": on.isoformat(), "encoder": encoder_sha256}
+    tell("sensitive flags")
+    flags = learn_flags([*rows, *flag_rows], reader, encoder, FlagRecipe(seed=recipe.seed))
     to.mkdir(parents=True, exist_ok=True)
     (to / WEIGHTS).write_bytes(content)
+    if flags is not None:
+        (to / FLAGS).write_bytes(flags[0])
+        card["flags"] = flags[1]
     (to / CARD).write_bytes(orjson.dumps(card, option=orjson.OPT_INDENT_2))
     load(to)
     return card
