@@ -39,16 +39,13 @@ order by c.number limit %(limit)s
 delete from alert.to_compare where number = any(%(numbers)s)
 
 -- name: signatures_near
--- Those of the last hours that are near a new one. Each new one asks the index for itself: together their
--- bands would be all there are.
+-- Those of the last hours that are near a new one. Each new one asks the index for itself (`offset 0` keeps
+-- the planner from joining every pair: forty times the work at 20,000 signatures).
 select distinct s.item_id, s.brand, s.similarity, s.group_id
 from jsonb_to_recordset(%(rows)s::jsonb) as r (brand text, similarity text, bands integer[])
-cross join lateral (
-    select * from alert.signatures s
-    where s.bands && r.bands and s.brand = r.brand
-      and s.at > alert.now() - make_interval(secs => %(seconds)s)
-      and bit_count(s.bits # ('x' || r.similarity)::bit(128)) <= %(near)s
-) s
+cross join lateral (select * from alert.signatures s where s.bands && r.bands offset 0) s
+where s.brand = r.brand and s.at > alert.now() - make_interval(secs => %(seconds)s)
+  and bit_count(s.bits # ('x' || r.similarity)::bit(128)) <= %(near)s
 
 -- name: signatures_add
 insert into alert.signatures (item_id, brand, similarity, bits, bands, group_id, at)
