@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.alert.chat.text import clean, clip, one_line, time_of_day, units, web_address
+from services.alert.domain import cards
 from tests.alert.chat_builders import NOON
 
 
@@ -57,3 +58,10 @@ def test_only_plain_web_addresses_pass() -> None:
     assert web_address("https://a.example/x|y>") == "https://a.example/x%7Cy%3E"
     assert web_address("ftp://a.example") is None
     assert web_address("https://[bad") is None
+
+
+def test_a_headline_keeps_families_and_persian_words_together() -> None:
+    family, persian = "👩\u200d👩\u200d👧", "می\u200cخواهم"
+    assert cards.one_line(f"{family} {persian}\u200d") == f"{family} {persian}"
+    assert cards.one_line("\u200d\u200c") == ""
+    assert cards.cut(family, 3) == "👩…"

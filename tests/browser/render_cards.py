@@ -36,7 +36,7 @@ from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
 from services.alert.console.app import create_app
 from services.alert.domain.boards.board import Board
-from services.alert.domain.card import Card, CardState
+from services.alert.domain.card import Card, CardAct, CardState
 from services.alert.ports import Actor, ActResult, PersonRef, Pressed
 from tests.alert.chat_builders import SECRET, MemoryEpisodes, card, configuration, line, row
 from tests.browser.sample_boards import boards
@@ -61,6 +61,7 @@ def samples() -> list[Card]:
             episode_id="claimed",
             state=CardState.claimed,
             claimed_by="Mia",
+            acts=(CardAct.answer, CardAct.no_reply_needed, CardAct.not_for_us),
             who="Łukasz (@lukasz)",
             platform="x",
             due_at=due,

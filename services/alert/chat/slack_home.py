@@ -97,18 +97,22 @@ def not_listed_view(member: str) -> Block:
 def open_line(row: EpisodeRow, now: datetime | None, zone: str) -> str:
     """An open episode in a line. With `now` it says how late it is; without, when it is due."""
     marks = "⚠ " if row.sensitive else "🔺 " if row.urgent else ""
-    who = clip(one_line(row.who), card_words.WHO_LIMIT)
-    parts = [f"{marks}{card_words.platform_named(row.platform)}", who]
-    if row.words is not None and not row.sensitive:
-        parts.append(clip(one_line(row.words), 140))
+    parts = []
     if row.due_at is not None:
         late = now is not None and now - row.due_at >= STEP
         if late and now is not None:
             parts.append(f"overdue for {span_in_words(now - row.due_at)}")
         else:
             parts.append(f"due {clock_time(row.due_at, zone)}")
+    parts.append(card_words.platform_named(row.platform))
+    parts.append(clip(one_line(row.who), card_words.WHO_LIMIT))
     if row.claimed_by:
         parts.append(f"{one_line(row.claimed_by)} has it")
+    if row.sensitive:
+        parts.append("sensitive")
+    else:
+        parts.append("private" if row.words is None else clip(one_line(row.words), 140))
+    parts[0] = f"{marks}{parts[0]}"
     return clip(" · ".join(parts), LINE_LIMIT)
 
 

@@ -19,6 +19,7 @@ ELLIPSIS = "…"
 # and are left to those who write right to left.
 _BIDI_CONTROLS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 _FIRST_STRONG_ISOLATE, _LEFT_TO_RIGHT_ISOLATE, _POP_ISOLATE = "\u2068", "\u2066", "\u2069"
+_LEFT_TO_RIGHT_MARK = "\u200e"
 # A handle inside a right-to-left name: without it `(@layla)` is shown as `(layla@)`.
 _HANDLE = re.compile(r"\(?@[\w.@-]+\)?", re.ASCII)
 _ZERO_WIDTH_SPACE = "\u200b"
@@ -57,7 +58,9 @@ def one_line(text: str) -> str:
 
 def joined_line(text: str) -> str:
     """Parts joined by ` · ` on one line: a part in a right-to-left script turns only itself around."""
-    return " · ".join(one_line(part) for part in text.split(" · "))
+    line = " · ".join(one_line(part) for part in text.split(" · "))
+    # Browsers look into the isolate for a line's direction: a mark before it says that the line is ours.
+    return f"{_LEFT_TO_RIGHT_MARK}{line}" if line.startswith(_FIRST_STRONG_ISOLATE) else line
 
 
 def units(text: str) -> int:

@@ -69,13 +69,14 @@ class Standing:
 
 
 def one_line(text: str) -> str:
-    """Plain text on one line: no controls, no runs of space."""
-    return re.sub(r"[\s\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+", " ", text).strip()
+    """Plain text on one line: no controls, no runs of space. Joiners stay: emoji and Persian need them."""
+    cleared = re.sub(r"[\s\x00-\x1f\x7f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069]+", " ", text)
+    return cleared.strip(" \u200c\u200d")
 
 
 def cut(text: str, limit: int) -> str:
     """At most `limit` characters, with an ellipsis where something is missing."""
-    return text if len(text) <= limit else text[: max(0, limit - 1)].rstrip() + "…"
+    return text if len(text) <= limit else text[: max(0, limit - 1)].rstrip(" \u200d") + "…"
 
 
 def who_in_words(item: Item) -> str:

@@ -1,6 +1,7 @@
 // Modals with inputs, and the question before a press that asks for one.
 import { el } from "./dom.js";
 import { draw, text } from "./blocks.js";
+import { unescape } from "./mrkdwn.js";
 
 function show(dialog) {
   document.body.append(dialog);
@@ -25,12 +26,12 @@ export function confirmed(question, names) {
 let count = 0;
 
 // Radio buttons and checkboxes: a named group of real ones.
-function group(element, id, required) {
+function group(element, id, required, names) {
   const kind = element.type === "checkboxes" ? "checkbox" : "radio";
   const before = (element.initial_options ?? [element.initial_option]).map((one) => one?.value);
   const boxes = element.options.map((option) =>
     el("input", { type: kind, name: id, value: option.value, checked: before.includes(option.value), required: required && kind === "radio" }));
-  const lines = boxes.map((box, index) => el("label", { class: "choice" }, box, element.options[index].text.text));
+  const lines = boxes.map((box, index) => el("label", { class: "choice" }, box, ...text(element.options[index].text, names)));
   const chosen = () => element.options.filter((_, index) => boxes[index].checked);
   const value = () => kind === "checkbox"
     ? { type: element.type, selected_options: chosen() }
@@ -46,7 +47,7 @@ function input(block, names, before) {
   let control;
   let grouped = null;
   if (element.type === "radio_buttons" || element.type === "checkboxes") {
-    grouped = group(element, id, !block.optional);
+    grouped = group(element, id, !block.optional, names);
     control = grouped.control;
     control.setAttribute("aria-labelledby", `${id}-label`);
   } else if (element.type === "plain_text_input") {
@@ -58,7 +59,7 @@ function input(block, names, before) {
     control.append(el("option", { value: "" }, element.placeholder?.text ?? "Choose …"));
     for (const option of element.options) {
       const chosen = element.initial_option?.value === option.value;
-      control.append(el("option", { value: option.value, selected: chosen }, option.text.text));
+      control.append(el("option", { value: option.value, selected: chosen }, unescape(option.text.text)));
     }
   }
   const error = el("p", { class: "error", id: `${id}-error`, hidden: true });
