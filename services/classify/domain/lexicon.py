@@ -33,8 +33,8 @@ _GAP_CHARACTERS = {"..": 8, "...": 24}
 _FOLLOWS = re.compile(r"\s*\.\.|[(|]")
 _TOKENS = re.compile(r"[()|]|[^()|\s]+")
 _ARABIC = re.compile(r"[\u0600-\u06ff]")
-_WORDS_REMEMBERED: Final = 16_384
-"""So many words are remembered by what may begin with them: about 2 MB."""
+_WORDS_REMEMBERED: Final = 8_192
+"""So many words are remembered by what may begin with them: about 1 MB."""
 
 
 class Cue(StrEnum):

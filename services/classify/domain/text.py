@@ -38,7 +38,7 @@ _INVISIBLE = dict.fromkeys(
     ]
 )
 _APOSTROPHES = dict.fromkeys(map(ord, "'’‘ʼ`´"), " ")
-_WORDS_REMEMBERED = 16_384
+_WORDS_REMEMBERED = 8_192
 _A_WORD = 32
 """Characters: longer ones hardly occur twice, and are not remembered."""
 _ACCENTS = re.compile(
