@@ -175,6 +175,7 @@ class Lexicon:
         self._exact: dict[str, list[_Pattern]] = {}
         self._prefixes: dict[str, list[_Pattern]] = {}
         self._terms: set[str] = set()
+        self._needs: dict[frozenset[str], frozenset[str]] = {}
         substrings: dict[str, list[_Substring]] = {"spaced": [], "arabic": [], "unspaced": []}
         meanings: dict[str, set[Meaning]] = defaultdict(set)
         for one in lists:
@@ -219,6 +220,7 @@ class Lexicon:
         if following is None:
             return _Pattern(hit, rest, None)
         needs = frozenset(following.terms())
+        needs = self._needs.setdefault(needs, needs)  # many patterns go on alike
         self._terms |= needs
         return _Pattern(hit, rest, needs)
 
