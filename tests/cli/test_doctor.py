@@ -35,6 +35,7 @@ from services.runtime.system_checks import judge_clock, judge_topics
 from services.runtime.topic_administration import TopicState
 from tests.cli.team import write
 from tests.ingest.graph_server import APP_SECRET, TOKEN, GraphServer
+from tests.servers import Databases
 from tests.serving import serve
 
 SLACK = "xoxb-slack-token-of-the-test"
@@ -195,7 +196,7 @@ def test_what_slack_refuses_is_said_with_its_mend(
 def test_a_missing_scope_of_slacks_is_named(world: World) -> None:
     world.scopes = "chat:write,channels:history,groups:history"
     _, found, _ = world.ask()
-    assert found["Slack care"]["says"] == "the bot lacks im:history, im:write"
+    assert found["Slack care"]["says"] == "the bot lacks commands, im:history, im:write"
 
 
 def test_a_token_that_meta_refuses_is_said_in_metas_words(world: World) -> None:
@@ -267,10 +268,12 @@ def test_a_mistake_in_presence_yaml_is_said_and_the_rest_still_looked_at(world: 
 
 @pytest.mark.integration
 def test_a_running_system_is_well_and_an_empty_one_says_what_is_missing(
-    world: World, kafka: str, postgres: Callable[[], str]
+    world: World, kafka: str, databases: Databases
 ) -> None:
-    world.environment |= {"PRESENCE_KAFKA": kafka, "PRESENCE_DATABASE_URL": postgres()}
+    empty = databases.create_database("doctor_of_an_empty_one")
+    world.environment |= {"PRESENCE_KAFKA": kafka, "PRESENCE_DATABASE_URL": empty}
     _, found, _ = world.ask()
+    databases.drop_database("doctor_of_an_empty_one")
     assert found["Kafka"]["state"] == "good"
     assert found["clock"]["state"] == "good"
     assert found["PostgreSQL"]["state"] == "unknown"
