@@ -264,7 +264,12 @@ class AlertService:
             slack[0].publish_home,
         )
         commands = SlackCommands(
-            self._episodes, self._roster, self.active, self._clock, changed=self._home.changed
+            self._episodes,
+            self._roster,
+            self.active,
+            self._clock,
+            incidents=self._boards,
+            changed=self._home.changed,
         )
         return SlackInbound(
             interactions,

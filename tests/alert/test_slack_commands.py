@@ -24,6 +24,7 @@ from services.alert.chat.slack_home import home_of, home_view
 from services.alert.chat.slack_inbound import SlackInbound
 from services.alert.chat.slack_interactions import SlackInteractions
 from services.alert.console.app import create_app
+from services.alert.domain.boards.board import BoardKind
 from services.alert.home_tabs import HomeTabs
 from services.alert.ports import Actor, EpisodeRow
 from services.alert.roster import OnCallRow
@@ -37,18 +38,6 @@ from tests.alert.story import Story, story
 from tests.conftest import FreshDatabase
 
 SIGNING_SECRET = "the signing secret of our app"
-
-
-class Incidents:
-    """What `groups` builds."""
-
-    def __init__(self) -> None:
-        self.declared: list[tuple[str, Actor]] = []
-
-    async def declare(self, about: str, by: Actor) -> str:
-        """Only noted."""
-        self.declared.append((about, by))
-        return f"Declared: {about}"
 
 
 @dataclass
@@ -173,16 +162,24 @@ async def test_open_episodes_are_listed_without_private_words(desk: Desk) -> Non
 
 
 @pytest.mark.integration
-async def test_an_incident_can_be_declared_once_there_is_somebody_to_hear_it(desk: Desk) -> None:
+async def test_an_incident_is_declared_by_command_where_somebody_hears_it(desk: Desk) -> None:
     assert "incident" not in json.dumps(await desk.type("help"))
     assert "/presence on call" in json.dumps(await desk.type("declare incident Belt 3"))
-    incidents = Incidents()
-    with_them = SlackCommands(
-        desk.told.episodes, desk.roster, lambda: desk.told.file, desk.clock, incidents
+    told = desk.told
+    command = SlackCommands(
+        told.episodes, desk.roster, lambda: told.file, desk.clock, incidents=told.boards
     )
-    said = await with_them.answer({"user_id": "U1", "text": "declare incident Belt 3"})
-    assert said["text"] == "Declared: Belt 3"
-    assert incidents.declared == [("Belt 3", Actor("mia", "slack"))]
+
+    async def typed(text: str) -> str:
+        return str((await command.answer({"user_id": "U1", "text": text}))["text"])
+
+    assert await typed("declare incident air: Belt 3") == "Declared: Belt 3."
+    assert await typed("incident Belt 3") == "An incident is declared already."
+    await told.keep()
+    (board,) = told.shown(BoardKind.incident)
+    assert "Belt 3" in board.content.headline
+    audit = await told.rows("select who, through from alert.audit order by id desc limit 1")
+    assert audit == [("mia", "slack")]
 
 
 @pytest.mark.integration

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
+from services.alert.chat.acts import said
 from services.alert.chat.slack_blocks import Block, context, notification_text, section
 from services.alert.chat.slack_home import open_line
 from services.alert.chat.text import clip, one_line
 from services.alert.domain.chat_command import Command, Subject, read_command
 from services.alert.domain.rota_words import name_of, time_of
-from services.alert.ports import Actor, Episodes
+from services.alert.ports import Actor, ActResult, Episodes, Incidents
 from services.alert.roster import ChangeOutcome, ChangeResult, Roster
 from services.contracts.configuration import Configuration, Person, Role
 from services.runtime.clock import Clock
@@ -27,14 +28,6 @@ _HELP = {
     "my shifts": "when you are on call in the next three weeks",
     "open": "the open episodes, the most pressing first",
 }
-
-
-class Incidents(Protocol):
-    """Declaring an incident: only a person does, and it is audited."""
-
-    async def declare(self, about: str, by: Actor) -> str:
-        """Declare it, about this (possibly nothing); what to say to the one who did."""
-        ...
 
 
 class SlackCommands:
@@ -75,9 +68,7 @@ class SlackCommands:
             case Subject.open_episodes:
                 return await self._open(person)
             case Subject.incident if self._incidents is not None:
-                says = await self._incidents.declare(command.text, Actor(person.id, "slack"))
-                self._changed()
-                return ephemeral(says)
+                return ephemeral(await self._declare(self._incidents, command.text, person))
         return self._help(command.says)
 
     def _help(self, says: str | None) -> Block:
@@ -87,6 +78,18 @@ class SlackCommands:
         lines = "\n".join(f"{COMMAND} {words} — {what}" for words, what in known.items())
         blocks = [section(one_line(says))] if says else []
         return ephemeral(says or f"{COMMAND} help", [*blocks, section(lines)])
+
+    async def _declare(self, incidents: Incidents, text: str, person: Person) -> str:
+        """`Belt 3 stands still`, or for one of several brands `air: Belt 3 stands still`."""
+        first, colon, rest = text.partition(":")
+        brands = {one.id for one in self._configuration().brands}
+        brand = first.strip() if colon and first.strip() in brands else None
+        about = rest.strip() if brand else text
+        done = await incidents.declare_incident(about, Actor(person.id, "slack"), brand)
+        self._changed()
+        if done.result is ActResult.impossible:
+            return f"Say for which brand: {COMMAND} incident {min(brands)}: what it is about"
+        return done.says or said(done.result, None)
 
     async def _on_call(self) -> Block:
         rows = await self._roster.on_call_now()
