@@ -167,7 +167,8 @@ class Story:
 
     def posted(self) -> list[Delivery]:
         """New cards, in order."""
-        return [delivery for delivery in self.of(Purpose.card) if delivery.card_ref is None]
+        cards = (one for one in self.of(Purpose.card) if one.board is None)
+        return [delivery for delivery in cards if delivery.card_ref is None]
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Straight from the database."""

@@ -233,3 +233,7 @@ def test_thanks_after_an_answer_open_nothing(text: str) -> None:
 )
 def test_thanks_beside_a_plea_are_manners(text: str) -> None:
     assert verdict_on(notification(text)).needs_answer > 0.5
+
+
+def test_a_handle_alone_makes_nobody_wait() -> None:
+    assert verdict_on(notification("@auroraair nice sunset from seat 4A")).needs_answer < 0.5

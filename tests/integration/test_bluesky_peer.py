@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -62,7 +63,9 @@ def network(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> I
         if os.environ.get("CI", "").lower() in {"true", "1"}:
             pytest.fail(says, pytrace=False)
         pytest.skip(says)
-    url = databases.create_database("bluesky_appview")
+    # Two workers may have one each.
+    name = f"bluesky_appview_{uuid.uuid4().hex[:12]}"
+    url = databases.create_database(name)
     log = (tmp_path_factory.mktemp("bluesky") / "network.log").open("w")
     process = subprocess.Popen(
         [node, "network.mjs"], cwd=PEER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
@@ -83,7 +86,7 @@ def network(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> I
             process.wait()
         process.stdout.close()
         log.close()
-        databases.drop_database("bluesky_appview")
+        databases.drop_database(name)
 
 
 @dataclass
