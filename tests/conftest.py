@@ -85,11 +85,11 @@ def start_server(
 ) -> Iterator[Callable[[str], str]]:
     """Where `kafka` or `postgres` of this run is: the controller's, or started for the first who asks."""
     given: dict[str, str] = getattr(request.config, "workerinput", {})
-    if SHARED in given:
-        yield lambda name: shared(Path(given[SHARED]), name)
-        return
     servers = Servers(tmp_path_factory.mktemp("servers"))
     starts = {"kafka": servers.start_kafka, "postgres": servers.start_postgres}
+    if SHARED in given:
+        # Databases have names of their own; the topics and groups of a whole service have not.
+        starts["postgres"] = lambda: shared(Path(given[SHARED]), "postgres")
     yield lambda name: starts[name]()
     servers.stop()
 

@@ -99,7 +99,6 @@ class Shared:
 
     def start(self) -> None:
         """In the background: the workers collect meanwhile."""
-        self._starting.submit(self._tell, "kafka", self._servers.start_kafka)
         self._starting.submit(self._tell, "postgres", self._servers.start_postgres)
 
     def stop(self) -> None:

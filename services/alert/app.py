@@ -125,6 +125,7 @@ class AlertService:
         self._dead_letters = dead_letters_counter(self._registry)
         self._consumption = Consumption()
         self._outcomes = Consumption()
+        self._consumption.beside(self._outcomes)
         observe_lag(self._registry, self._consumption)
         self._pool = create_pool(self._url, name=SERVICE, max_size=12)
         self._producer = create_producer(settings, service=SERVICE)

@@ -45,6 +45,7 @@ class Consumption:
         self._partitions: set[tuple[str, int]] = set()
         self._last_poll: float | None = None
         self._on_gap = on_gap
+        self._beside: list[Consumption] = []
         self.lag: dict[tuple[str, int], int] = {}
         """Records behind, by partition, as of the last statistics (every 5 s)."""
         self.stopped: str | None = None
@@ -58,6 +59,17 @@ class Consumption:
         facts = orjson.loads(text)
         if facts.get("type") != "consumer":
             return
+        for one in (self, *self._beside):
+            one._take(facts)
+
+    def beside(self, other: Consumption) -> None:
+        """Pass statistics on to another consumer's: a broker has one callback for all of its own."""
+        self._beside.append(other)
+
+    def _take(self, facts: dict[str, Any]) -> None:
+        mine = {topic for topic, _ in self._partitions}
+        if mine and mine.isdisjoint(facts.get("topics", {})):
+            return  # another consumer's
         self._last_poll = time.monotonic()
         for topic, about in facts.get("topics", {}).items():
             for partition, one in about.get("partitions", {}).items():
