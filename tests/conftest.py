@@ -30,7 +30,7 @@ hypothesis.settings.load_profile("presence")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Under pytest-xdist one Kafka and one PostgreSQL serve all workers."""
+    """Under pytest-xdist one PostgreSQL serves all workers."""
     if session.config.getoption("numprocesses", None) and not hasattr(
         session.config, "workerinput"
     ):

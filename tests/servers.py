@@ -1,4 +1,4 @@
-"""The Kafka and the PostgreSQL of a test run, which all pytest workers share."""
+"""The Kafka and the PostgreSQL of a test run. Workers share the PostgreSQL; each has a Kafka of its own."""
 
 from __future__ import annotations
 
