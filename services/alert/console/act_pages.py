@@ -16,9 +16,9 @@ from fastapi.responses import RedirectResponse
 from services.alert.acting import AnswerForm, Answering, Doing, Done, Written
 from services.alert.chat import card_words
 from services.alert.chat.acts import said
-from services.alert.chat.links import EpisodeLink, LinkError
+from services.alert.chat.links import EpisodeLink, LinkError, Links
 from services.alert.chat.slack_act_forms import LATER, NEXT, later
-from services.alert.console.links_pages import EpisodePages
+from services.alert.console.pressing import Pressing
 from services.alert.domain.answering import Warned
 from services.alert.domain.card import CardAct, LineAct
 from services.alert.ports import Actor, ActResult
@@ -35,13 +35,15 @@ class ActPages:
 
     def __init__(
         self,
-        page: EpisodePages,
+        links: Links,
+        pressing: Pressing,
         answers: Answering,
         doings: Doing,
         configuration: Callable[[], Configuration],
         clock: Clock,
     ) -> None:
-        self._page = page
+        self._links = links
+        self._pressing = pressing
         self._answers = answers
         self._doings = doings
         self._configuration = configuration
@@ -94,7 +96,7 @@ class ActPages:
             )
         if done.sending is None:
             says = f"{done.says or said(done.result, None)} Your text was: {text}"
-            return self._page.message(request, 409, "Not sent", says)
+            return self._pressing.message(409, "Not sent", says)
         return self._back(token, person, done.result)
 
     async def do(
@@ -119,11 +121,11 @@ class ActPages:
                 link.episode_id, person, act, ref, choice, beyond, sent_with, text
             )
         except (KeyError, ValueError):
-            return self._page.message(
-                request, 400, "Not understood", "Choose one of the offered answers."
+            return self._pressing.message(
+                400, "Not understood", "Choose one of the offered answers."
             )
         if done.says is not None and done.result is not ActResult.done:
-            return self._page.message(request, 409, "Not done", done.says)
+            return self._pressing.message(409, "Not done", done.says)
         return self._back(token, person, done.result)
 
     async def _do(
@@ -184,12 +186,12 @@ class ActPages:
     ) -> tuple[EpisodeLink, Person] | Response:
         """The episode and who presses; or the page that says why not."""
         try:
-            link = self._page.link(token)
+            link = self._links.read_episode(token)
         except LinkError as error:
-            return self._page.refused(error)
-        if not self._page.from_our_page(request, form):
-            return self._page.stale_form()
-        person = self._page.presser(request, link)
+            return self._pressing.refused(error)
+        if not self._pressing.visitors.from_our_page(request, form):
+            return self._pressing.stale_form()
+        person = self._pressing.person(request, link.person_id)
         if person is None:
             return RedirectResponse(f"/a/{token}", status_code=303)
         return link, person
@@ -207,9 +209,9 @@ class ActPages:
     ) -> Response:
         if isinstance(found, Done):
             says = found.says or said(found.result, None)
-            return self._page.message(request, 409, "No answer from here", says)
+            return self._pressing.message(409, "No answer from here", says)
         warned = asked or found.warned
-        return self._page.draw(
+        return self._pressing.draw(
             request,
             "answer.html",
             person,
@@ -228,5 +230,5 @@ class ActPages:
     def _back(self, token: str, person: Person, result: ActResult) -> Response:
         # See other: reloading the page does not press again.
         answer = RedirectResponse(f"/a/{token}?said={result.value}", status_code=303)
-        self._page.sign_in(answer, person)
+        self._pressing.visitors.sign_in(answer, person)
         return answer

@@ -24,6 +24,7 @@ from services.alert.console.board_pages import BoardPages
 from services.alert.console.drawing import SECURITY_HEADERS, STATIC_FILES, Pages, static_file
 from services.alert.console.links_pages import EpisodePages
 from services.alert.console.oncall import oncall_router
+from services.alert.console.pressing import Pressing
 from services.alert.console.sign_in import SendSignIn, SignIns
 from services.alert.console.slack_requests import slack_router
 from services.alert.console.teams_requests import teams_router
@@ -82,14 +83,15 @@ def create_app(
     if roster is not None:
         app.include_router(oncall_router(roster, configuration, links, visitors, clock))
     app.include_router(_sign_in_router(visitors, sign_ins, pages))
-    episode_pages = EpisodePages(episodes, person_of, links, visitors, sign_ins, pages)
+    pressing = Pressing(person_of, visitors, sign_ins, pages)
+    episode_pages = EpisodePages(episodes, links, pressing)
     app.include_router(episode_pages.router())
     if answers is not None and doings is not None:
-        act_pages = ActPages(episode_pages, answers, doings, configuration, clock)
+        act_pages = ActPages(links, pressing, answers, doings, configuration, clock)
         episode_pages.offer(act_pages.choices)
         app.include_router(act_pages.router())
     if boards is not None:
-        board_pages = BoardPages(boards, person_of, links, visitors, sign_ins, pages)
+        board_pages = BoardPages(boards, links, pressing)
         app.include_router(board_pages.router())
     app.include_router(_static_router())
     if slack is not None:

@@ -8,13 +8,9 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from services.alert.chat.acts import said as in_words
-from services.alert.chat.links import BoardLink, LinkError, LinkRefusal, Links
-from services.alert.console.drawing import Pages
-from services.alert.console.links_pages import PersonOf
-from services.alert.console.sign_in import SignIns
-from services.alert.console.visitors import Visitors
+from services.alert.chat.links import BoardLink, LinkError, Links
+from services.alert.console.pressing import Pressing
 from services.alert.ports import Actor, ActResult, Boards
-from services.contracts.configuration import Person
 
 Field = Annotated[str, Form(max_length=4_000)]
 
@@ -25,18 +21,12 @@ class BoardPages:
     def __init__(
         self,
         boards: Boards,
-        person_of: PersonOf,
         links: Links,
-        visitors: Visitors,
-        sign_ins: SignIns,
-        pages: Pages,
+        pressing: Pressing,
     ) -> None:
         self._boards = boards
-        self._person_of = person_of
         self._links = links
-        self._visitors = visitors
-        self._sign_ins = sign_ins
-        self._pages = pages
+        self._pressing = pressing
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -51,7 +41,7 @@ class BoardPages:
         try:
             link = self._links.read_board(token)
         except LinkError as error:
-            return self._refused(error)
+            return self._pressing.refused(error)
         result = ActResult(said) if said in ActResult.__members__ else None
         return await self._page(request, token, link, result)
 
@@ -62,10 +52,10 @@ class BoardPages:
         try:
             link = self._links.read_board(token)
         except LinkError as error:
-            return self._refused(error)
-        if not self._visitors.from_our_page(request, form):
-            return self._stale_form()
-        person = self._presser(request, link)
+            return self._pressing.refused(error)
+        if not self._pressing.visitors.from_our_page(request, form):
+            return self._pressing.stale_form()
+        person = self._pressing.person(request, link.person_id)
         if person is None:
             return await self._page(request, token, link, None, status=403)
         done = await self._boards.press(link.board_id, act, target, Actor(person.id, "link"))
@@ -74,7 +64,7 @@ class BoardPages:
         if done.episode_id is not None:
             then = self._links.episode(done.episode_id)
         answer = RedirectResponse(then, status_code=303)
-        self._visitors.sign_in(answer, person)
+        self._pressing.visitors.sign_in(answer, person)
         return answer
 
     async def send_sign_in(
@@ -84,23 +74,8 @@ class BoardPages:
         try:
             self._links.read_board(token)
         except LinkError as error:
-            return self._refused(error)
-        if not self._visitors.from_our_page(request, form):
-            return self._stale_form()
-        chosen = self._person_of(person)
-        if chosen is not None and self._sign_ins.reaches(chosen):
-            await self._sign_ins.send(chosen, f"/b/{token}")
-        return self._pages.draw(
-            "message.html",
-            title="Look into your messages",
-            text="A sign-in link is on its way to that person's messages or mail. It ends in 15 minutes.",
-        )
-
-    def _presser(self, request: Request, link: BoardLink) -> Person | None:
-        person = self._visitors.person(request)
-        if person is None and link.person_id is not None:
-            person = self._person_of(link.person_id)
-        return person
+            return self._pressing.refused(error)
+        return await self._pressing.send_sign_in(request, form, person, f"/b/{token}")
 
     async def _page(
         self,
@@ -112,40 +87,17 @@ class BoardPages:
     ) -> HTMLResponse:
         board = await self._boards.board(link.board_id)
         if board is None:
-            return self._pages.draw(
-                "message.html", 404, title="No such card", text="It is past its retention."
-            )
-        nonce = self._visitors.form_nonce(request)
-        person = self._presser(request, link)
-        page = self._pages.draw(
+            return self._pressing.message(404, "No such card", "It is past its retention.")
+        person = self._pressing.person(request, link.person_id)
+        return self._pressing.draw(
+            request,
             "board.html",
+            person,
             status,
             board=board,
             token=token,
             chosen=link.target,
-            person=person,
-            people=[] if person else self._sign_ins.people(),
-            can_sign_in=self._sign_ins.possible,
-            form=self._visitors.form_field(nonce),
             said=in_words(result, None) if result is not None and person is not None else None,
             done=result is ActResult.done,
-        )
-        self._visitors.keep_nonce(page, nonce)
-        return page
-
-    def _refused(self, error: LinkError) -> HTMLResponse:
-        expired = error.refusal is LinkRefusal.expired
-        return self._pages.draw(
-            "message.html",
-            410 if expired else 404,
-            title="This link has ended" if expired else "This is not one of our links",
-            text="Open the newest message about it in your chat.",
-        )
-
-    def _stale_form(self) -> HTMLResponse:
-        return self._pages.draw(
-            "message.html",
-            403,
-            title="Please try again",
-            text="This page was open for too long or cookies are off. Open the link again.",
+            **self._pressing.offers(person),
         )
