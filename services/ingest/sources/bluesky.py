@@ -27,15 +27,9 @@ from services.ingest.domain.outcome import (
     RejectReason,
     Unreadable,
 )
-from services.ingest.replay_mark import HEADER
 from services.ingest.sources.bluesky_text import read_text
+from services.ingest.sources.event_replay import EventReplay
 from services.ingest.sources.source import (
-    Accounts,
-    Challenge,
-    Delivery,
-    RefusalReason,
-    Refused,
-    json_object,
     read_change,
 )
 
@@ -410,39 +404,14 @@ def _read_gone(payload: Any) -> Item:
 
 
 @dataclass(frozen=True)
-class BlueskyReplay:
+class BlueskyReplay(EventReplay):
     """/webhooks/bluesky: replays only; Bluesky itself posts nowhere.
 
-    The body is `{"account_id": …, "event": "notification" | "post" | "gone", "payload": …}`.
+    `event` is `notification`, `post` or `gone`.
     """
 
-    accounts: Mapping[str, OwnAccount]
     name: str = "bluesky"
-    media_types: frozenset[str] = frozenset({"application/json"})
-    unreadable_status: int = 422
-    taken_status: int = 202
 
-    def verify(self, delivery: Delivery, now: datetime) -> Accounts:
-        """Every account; the replay mark is the signature, and the intake has checked it."""
-        if HEADER not in delivery.headers:
-            raise Refused(RefusalReason.signature_missing)
-        return self.accounts
-
-    def parse(self, delivery: Delivery, accounts: Accounts, receipt: Receipt) -> list[Parsed]:
-        """The one event."""
-        body = json_object(delivery.body)
-        if isinstance(body, Rejected):
-            return [body]
-        account = accounts.get(str(body.get("account_id")))
-        if account is None:
-            says = f"account_id {body.get('account_id')!s}"[:80]
-            return [Rejected(RejectReason.unknown_account, says)]
-        return [parse_event(str(body.get("event")), body.get("payload"), account, receipt)]
-
-    def sign(self, body: bytes, now: datetime) -> dict[str, str]:
-        """Nothing beside the replay mark."""
-        return {"content-type": "application/json"}
-
-    def challenge(self, query: Mapping[str, str]) -> Challenge | None:
-        """Nothing to answer."""
-        return None
+    def read(self, body: Mapping[str, Any], account: OwnAccount, receipt: Receipt) -> Parsed:
+        """See EventReplay."""
+        return parse_event(str(body.get("event")), body.get("payload"), account, receipt)

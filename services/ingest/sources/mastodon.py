@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -27,14 +26,8 @@ from services.ingest.domain.outcome import (
     Unreadable,
 )
 from services.ingest.domain.text import from_html
-from services.ingest.replay_mark import HEADER
+from services.ingest.sources.event_replay import EventReplay
 from services.ingest.sources.source import (
-    Accounts,
-    Challenge,
-    Delivery,
-    RefusalReason,
-    Refused,
-    json_object,
     read_change,
 )
 
@@ -307,45 +300,21 @@ def _read_delete(payload: Any) -> Item:
 
 
 @dataclass(frozen=True)
-class MastodonReplay:
+class MastodonReplay(EventReplay):
     """/webhooks/mastodon: replays only; Mastodon itself posts nowhere.
 
-    The body is `{"account_id": …, "event": …, "payload": …}`, an event of the `user` stream.
+    `event` is one of the `user` stream; `root` may name the thread's.
     """
 
-    accounts: Mapping[str, OwnAccount]
     name: str = "mastodon"
-    media_types: frozenset[str] = frozenset({"application/json"})
-    unreadable_status: int = 422
-    taken_status: int = 202
 
-    def verify(self, delivery: Delivery, now: datetime) -> Accounts:
-        """Every account; the replay mark is the signature, and the intake has checked it."""
-        if HEADER not in delivery.headers:
-            raise Refused(RefusalReason.signature_missing)
-        return self.accounts
-
-    def parse(self, delivery: Delivery, accounts: Accounts, receipt: Receipt) -> list[Parsed]:
-        """The one event."""
-        body = json_object(delivery.body)
-        if isinstance(body, Rejected):
-            return [body]
-        account = accounts.get(str(body.get("account_id")))
-        if account is None:
-            says = f"account_id {body.get('account_id')!s}"[:80]
-            return [Rejected(RejectReason.unknown_account, says)]
+    def read(self, body: Mapping[str, Any], account: OwnAccount, receipt: Receipt) -> Parsed:
+        """See EventReplay."""
         root = body.get("root")
-        return [
-            parse_event(
-                str(body.get("event")), body.get("payload"), account, receipt,
-                root=root if isinstance(root, str) and root else None,
-            )
-        ]  # fmt: skip
-
-    def sign(self, body: bytes, now: datetime) -> dict[str, str]:
-        """Nothing beside the replay mark."""
-        return {"content-type": "application/json"}
-
-    def challenge(self, query: Mapping[str, str]) -> Challenge | None:
-        """Nothing to answer."""
-        return None
+        return parse_event(
+            str(body.get("event")),
+            body.get("payload"),
+            account,
+            receipt,
+            root=root if isinstance(root, str) and root else None,
+        )
