@@ -162,6 +162,8 @@ class AlertService:
             clock=self._clock,
             metrics=DeliveryMetrics(self._registry, self._channels),
         )
+        # A token that is not there is said before anything starts.
+        self._app_tokens = _app_tokens(loaded.configuration)
         self._wake.deliveries = [pipeline.wake for pipeline in self._pipelines]
         self._slack: SlackInbound | None = None
         self._home: HomeTabs | None = None
@@ -402,9 +404,9 @@ class AlertService:
             self.workers.start(f"deliver to {pipeline.destination.id}", pipeline.run())
         if self._slack is not None and self._home is not None:
             self.workers.start("home tabs", self._home.keep())
-            for token, base_url in _app_tokens(self._loaded.configuration):
-                socket = SlackSocket(secret(token), base_url, self._slack, self._clock)
-                self.workers.start(f"Slack socket {token}", socket.run())
+            for name, token, base_url in self._app_tokens:
+                socket = SlackSocket(token, base_url, self._slack, self._clock)
+                self.workers.start(f"Slack socket {name}", socket.run())
         self.workers.start("resume", self._watch_for_a_resume())
         self.workers.start("configuration", self._watch_for_a_version())
 
@@ -470,14 +472,14 @@ def _signing_secrets(configuration: Configuration) -> tuple[SecretStr, ...]:
     return tuple(secret(name) for name in dict.fromkeys(names))
 
 
-def _app_tokens(configuration: Configuration) -> list[tuple[str, str]]:
-    """One connection for each app: names of their tokens, and where to ask for an address."""
+def _app_tokens(configuration: Configuration) -> list[tuple[str, SecretStr, str]]:
+    """One connection for each app: its token, by name, and where to ask for an address."""
     named = {
         section.app_token: str(section.base_url)
         for section in configuration.destinations
         if isinstance(section, SlackSection) and section.app_token is not None
     }
-    return list(named.items())
+    return [(name, secret(name), base_url) for name, base_url in named.items()]
 
 
 async def _announce(producer: KafkaProducer, notice: Notice) -> None:
