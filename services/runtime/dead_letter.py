@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import cast
@@ -94,9 +93,3 @@ def intake_dead_letter(
             *hashed,
         ),
     )
-
-
-def headers_of(message: Message, names: Iterable[Header]) -> tuple[tuple[str, bytes], ...]:
-    """Those of `names` that the message carries, once each, for passing on."""
-    wanted = {name.value for name in names}
-    return tuple({name: value for name, value in record_headers(message) if name in wanted}.items())

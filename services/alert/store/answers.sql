@@ -74,9 +74,6 @@ left join alert.answers a on a.id = l.answer where l.id = any(%(ids)s::uuid[])
 -- name: lines_of_answer
 select id from alert.lines where answer = %(answer)s
 
--- name: lines_of_episode
-select l.*, null as answer_state from alert.lines l where l.episode = %(episode)s order by l.at, l.id
-
 -- name: thread_post_put
 insert into alert.thread_posts (episode, destination, target, channel, message)
 values (%(episode)s, %(destination)s, %(target)s, %(channel)s, %(message)s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -196,8 +196,3 @@ class Deletion:
             root=self.root or self.native_id,
             happened_at=self.happened_at,
         )
-
-
-def without_text(item: Item) -> Item:
-    """For events that have no words of their own (a repost, a reaction)."""
-    return replace(item, text="", title=None, links=(), media=(), mentions=())
