@@ -72,6 +72,23 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """All that was printed or logged since it was last asked.
+
+    A service that another test started in this process has sent the logs elsewhere, for good: loggers keep
+    what they were configured with at their first use.
+    """
+
+    def since() -> str:
+        printed = capsys.readouterr()
+        everything = printed.out + printed.err + caplog.text
+        caplog.clear()
+        return everything
+
+    return since
+
+
 def _missing(tool: ToolMissingError) -> NoReturn:
     """A developer's machine may lack a tool; in CI that is a failure, never a skipped proof."""
     if os.environ.get("CI", "").lower() in {"true", "1"}:

@@ -245,17 +245,17 @@ async def test_a_cut_line_is_opened_again_though_slack_refuses_addresses_at_firs
 
 
 async def test_a_token_that_is_refused_is_told_and_tried_again(
-    capsys: pytest.CaptureFixture[str],
+    said: Callable[[], str],
 ) -> None:
     server = SocketServer()
     server.refusals.extend([{"error": "not_allowed_token_type"}] * 2)
     async with listening(server) as line:
         await until(lambda: server.sockets)
         assert await line.socket.connected()
-    said = capsys.readouterr().out
-    assert "not_allowed_token_type" in said
-    assert APP_TOKEN not in said
-    assert "ticket=" not in said
+    told = said()
+    assert "not_allowed_token_type" in told
+    assert APP_TOKEN not in told
+    assert "ticket=" not in told
 
 
 async def test_an_address_that_leads_nowhere_is_given_up_for_another() -> None:
