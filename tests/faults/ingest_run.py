@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -139,6 +140,10 @@ class Run:
         self.kinds = [self._kill_replica, self._kafka, self._mastodon, self._pause_replica]
         self.tally.faults.update({_name(kind): 0 for kind in self.kinds})
         self.downstream: Downstream | None = None
+        self.over = asyncio.Event()
+        """The faults are through: no more load."""
+        self.lasted = 0.0
+        """Seconds under load."""
 
     async def prepare(self, http: httpx.AsyncClient) -> None:
         self.kafka.start()
@@ -200,7 +205,7 @@ class Run:
     # -- load
 
     async def load(self) -> None:
-        """`rate` notifications a second, evenly; each webhook is sent until it is accepted."""
+        """`rate` notifications a second, until it is over; each webhook is sent until it is accepted."""
         begun, number = time.monotonic(), 0
         template = payload("x", "mention").decode()
         async with (
@@ -209,7 +214,8 @@ class Run:
             ) as http,
             asyncio.TaskGroup() as senders,
         ):
-            while (now := time.monotonic() - begun) < self.seconds:
+            while not self.over.is_set():
+                now = self.lasted = time.monotonic() - begun
                 while number < now * self.rate:
                     number += 1
                     if number % round(1 / MASTODON_SHARE) == 0:
@@ -273,7 +279,7 @@ class Run:
     # -- faults
 
     async def faults(self) -> None:
-        """One every 12 to 20 s, until cancelled."""
+        """One every 12 to 20 s, until the time is over."""
         while True:
             self.chance.shuffle(self.kinds)
             for fault in self.kinds:
@@ -341,7 +347,7 @@ class Run:
     def _figures(self, bus: Bus, wanted: set[tuple[str, str]], posted: set[str]) -> dict[str, Any]:
         waits = sorted(self.tally.waits) or [0.0]
         return {
-            "seconds": self.seconds,
+            "seconds": round(self.lasted),
             "notifications_per_second": self.rate,
             "faults": dict(self.tally.faults),
             "webhooks_sent": self.tally.sent,
@@ -446,11 +452,11 @@ async def run(one: Run) -> dict[str, Any]:
     async with httpx.AsyncClient() as http:
         try:
             await one.prepare(http)
-            faults = asyncio.create_task(one.faults())
             loading = asyncio.create_task(one.load())
-            await asyncio.wait({faults, loading}, timeout=one.seconds)
-            faults.cancel()
-            await asyncio.gather(faults, return_exceptions=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(one.seconds):
+                    await one.faults()
+            one.over.set()
             for replica in one.replicas:
                 if replica.process is None or replica.process.poll() is not None:
                     replica.start()
