@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 from deploy.local.kafka import LocalKafka
 from services.cli.main import main, presence
 from services.contracts.topics import NOTIFICATIONS, TOPICS, Header
-from services.runtime.dead_letter_limit import is_tripped
+from services.runtime.dead_letter_limit import tripped
 from services.runtime.settings import ServiceSettings, load
 
 pytestmark = pytest.mark.integration
@@ -102,9 +102,9 @@ def test_a_resume_is_the_last_word_about_a_tripped_limit(run: Run, kafka: str) -
     producer.produce(NOTICES.name, value=notice.to_bytes(), key=notice.key)
     assert producer.flush(10) == 0
     settings = load(ServiceSettings)
-    assert is_tripped(settings, "classify")
+    assert tripped(settings, "classify") == {NOTIFICATIONS.name}
     assert run("dlq", "resume", "classify").exit_code == 0
-    assert not is_tripped(settings, "classify")
+    assert not tripped(settings, "classify")
 
 
 def test_a_kafka_that_does_not_answer_is_one_line_and_exit_code_1(
