@@ -88,7 +88,8 @@ def _row(one: Backlog) -> dict[str, Any]:
 
 
 def _by_partition(found: Sequence[Backlog]) -> Table:
-    table = Table("group", "topic", "partition", "committed", "end", "lag", "oldest unread")
+    names = ("group", "topic", "partition", "committed", "end", "lag", "oldest unread")
+    table = Table(*names, box=None, pad_edge=False)
     for one in found:
         committed = "–" if one.committed is None else str(one.committed)
         table.add_row(
@@ -99,15 +100,15 @@ def _by_partition(found: Sequence[Backlog]) -> Table:
 
 
 def _by_group(found: Sequence[Backlog]) -> Table:
-    table = Table("group", "topic", "lag", "partitions behind", "oldest unread")
+    table = Table("group", "topic", "lag", "oldest unread", box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
     for group, topic in GROUPS:
         mine = [one for one in found if one.group == group and one.topic == topic.name]
         if not mine:
-            table.add_row(group, topic.name, "", "", "the topic is missing")
+            table.add_row(group, topic.name, "", "no such topic")
             continue
-        behind = [one for one in mine if one.records]
-        records = str(sum(one.records for one in mine))
-        table.add_row(group, topic.name, records, f"{len(behind)} of {len(mine)}", _waits(mine))
+        table.add_row(group, topic.name, str(sum(one.records for one in mine)), _waits(mine))
     return table
 
 

@@ -223,5 +223,7 @@ class Header(StrEnum):
     origin_timestamp = "origin-timestamp"
     origin_sha256 = "origin-sha256"
     """Set where the original was truncated: the hash of all of it."""
+    origin_headers = "origin-headers"
+    """Of a webhook's request, as JSON: what reading it again takes. Never a signature or a credential."""
     failed_at = "failed-at"
     service = "service"
