@@ -55,7 +55,6 @@ from services.alert.sweep import Sweep, WakeUps
 from services.alert.team_file import TeamFile, checks
 from services.contracts.configuration import Configuration
 from services.contracts.configuration import SlackDestination as SlackSection
-from services.contracts.events import Notice
 from services.contracts.topics import (
     CLASSIFIED,
     CORRECTIONS,
@@ -63,6 +62,7 @@ from services.contracts.topics import (
     NOTICES,
     OUTCOMES,
     REPLIES,
+    Group,
     topic_named,
 )
 from services.runtime import configuration as presence_yaml
@@ -71,23 +71,17 @@ from services.runtime.asgi import App, Router
 from services.runtime.broker import create_broker, create_producer, subscribe_batch, wait_until
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.configuration import LoadedConfiguration
-from services.runtime.consumption import Consumption
-from services.runtime.dead_letter_limit import DeadLetterGuard, is_tripped
+from services.runtime.dead_letter_limit import DeadLetterGuard
 from services.runtime.errors import WrongConfiguration
 from services.runtime.health import Health, TopicsCheck
-from services.runtime.metrics import create_registry, dead_letters_counter, metrics_app, observe_lag
+from services.runtime.lines import Lines, announce
+from services.runtime.metrics import LineMetrics, create_registry, dead_letters_counter, metrics_app
 from services.runtime.postgres import answers, create_pool, migrate
 from services.runtime.process import Workers, run
-from services.runtime.producer import KafkaProducer, Record
 from services.runtime.settings import ServiceSettings, load, optional_secret, secret
 
 log = logs.get_logger(__name__)
 
-GROUP = "presence-alert"
-NOTICES_GROUP = "presence-alert-notices"
-OUTCOMES_GROUP = "presence-alert-outcomes"
-LOOK_FOR_A_RESUME = 3.0
-"""Seconds between looks at presence.notices while the line is stopped."""
 LOOK_FOR_A_VERSION = 1.0
 """Seconds between looks at what is in force; the sweep looks again before it fires a step."""
 
@@ -123,16 +117,19 @@ class AlertService:
         self._registry = create_registry()
         self._metrics = AlertMetrics(self._registry, loaded.configuration)
         self._dead_letters = dead_letters_counter(self._registry)
-        self._consumption = Consumption()
-        self._outcomes = Consumption()
-        self._consumption.beside(self._outcomes)
-        observe_lag(self._registry, self._consumption)
         self._pool = create_pool(self._url, name=SERVICE, max_size=12)
         self._producer = create_producer(settings, service=SERVICE)
+        self._announce = partial(announce, self._producer)
+        lines = LineMetrics(self._registry)
+        self._lines = Lines(SERVICE, settings, lines, self._announce, self._clock)
+        self._consumption = self._lines.add(Group.alert, CLASSIFIED)
+        # Lines of their own: what holds up episodes does not hold up answers.
+        self._outcomes = self._lines.add(Group.alert_outcomes, OUTCOMES)
+        self._notices = self._lines.add(Group.alert_notices, NOTICES)
         self._broker = create_broker(
             settings, service=SERVICE, registry=self._registry, consumption=self._consumption
         )
-        self._ends = TopicEnds(settings, CLASSIFIED, GROUP)
+        self._ends = TopicEnds(settings, CLASSIFIED, Group.alert)
         self._wake = WakeUps()
         self._intake: IntakeProgress | None = None
         self._outbox = PostgresOutbox(self._pool, self.active, self._metrics, self._may_page)
@@ -185,7 +182,7 @@ class AlertService:
         )
         self.health.add("kafka", self._topics)
         self.health.add("postgres", self._database_problem)
-        self.health.add("consumer", self._consumer_problem)
+        self.health.add("consumer", self._lines.problem)
 
     def active(self) -> Configuration:
         """The configuration in force, run-time changes of the rota included."""
@@ -301,10 +298,7 @@ class AlertService:
         await intake.begin()
         self._intake = intake
         self._subscribe(inbox, intake)
-        if await asyncio.to_thread(is_tripped, self._settings, SERVICE):
-            self._consumption.stop_line(
-                "alert is stopped by its dead-letter limit: `presence dlq resume alert`"
-            )
+        await self._lines.stay_stopped()
         self._start_workers(inbox, intake)
         await self._broker.start()
 
@@ -317,7 +311,7 @@ class AlertService:
             service=SERVICE,
             topic=CLASSIFIED,
             consumption=self._consumption,
-            announce=partial(_announce, self._producer),
+            announce=self._announce,
         )
         handler = InboxHandler(
             inbox,
@@ -331,7 +325,7 @@ class AlertService:
             self._broker,
             CLASSIFIED,
             handler,
-            group=GROUP,
+            group=Group.alert,
             consumption=self._consumption,
             clock=self._clock,
         )
@@ -342,20 +336,19 @@ class AlertService:
             self._broker,
             NOTICES,
             notices,
-            group=NOTICES_GROUP,
-            consumption=Consumption(),
+            group=Group.alert_notices,
+            consumption=self._notices,
             clock=self._clock,
         )
 
         self._subscribe_to_outcomes()
 
     def _subscribe_to_outcomes(self) -> None:
-        """Outcomes have a line of their own: what holds up episodes does not hold up answers."""
         guard = DeadLetterGuard(
             service=SERVICE,
             topic=OUTCOMES,
             consumption=self._outcomes,
-            announce=partial(_announce, self._producer),
+            announce=self._announce,
         )
         outcomes = OutcomeHandler(
             self._outgoing, self._producer, guard, self._dead_letters, self._clock
@@ -364,7 +357,7 @@ class AlertService:
             self._broker,
             OUTCOMES,
             outcomes,
-            group=OUTCOMES_GROUP,
+            group=Group.alert_outcomes,
             consumption=self._outcomes,
             clock=self._clock,
         )
@@ -407,7 +400,7 @@ class AlertService:
             for name, token, base_url in self._app_tokens:
                 socket = SlackSocket(token, base_url, self._slack, self._clock)
                 self.workers.start(f"Slack socket {name}", socket.run())
-        self.workers.start("resume", self._watch_for_a_resume())
+        self.workers.start("lines", self._lines.watch())
         self.workers.start("configuration", self._watch_for_a_version())
 
     async def stop(self) -> None:
@@ -428,18 +421,6 @@ class AlertService:
 
     async def _database_problem(self) -> str | None:
         return None if await answers(self._url) else "PostgreSQL does not answer"
-
-    async def _consumer_problem(self) -> str | None:
-        return self._consumption.problem() or self._outcomes.problem()
-
-    async def _watch_for_a_resume(self) -> None:
-        while True:
-            await self._clock.sleep(LOOK_FOR_A_RESUME)
-            lines = [one for one in (self._consumption, self._outcomes) if one.stopped is not None]
-            if lines and not await asyncio.to_thread(is_tripped, self._settings, SERVICE):
-                log.info("resumed by a person: one record is probed first")
-                for line in lines:
-                    line.resume_line()
 
     async def _watch_for_a_version(self) -> None:
         """Store a changed presence.yaml; use what any replica stored, and changes of the rota."""
@@ -480,10 +461,6 @@ def _app_tokens(configuration: Configuration) -> list[tuple[str, SecretStr, str]
         if isinstance(section, SlackSection) and section.app_token is not None
     }
     return [(name, secret(name), base_url) for name, base_url in named.items()]
-
-
-async def _announce(producer: KafkaProducer, notice: Notice) -> None:
-    await producer.publish([Record(NOTICES.name, notice.key, notice.to_bytes())])
 
 
 def create_service() -> AlertService:

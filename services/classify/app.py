@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,13 +14,13 @@ from services.classify.model import create_challenger, create_classifier
 from services.classify.shadow import Shadow
 from services.classify.teaching import Teaching
 from services.contracts.configuration import Configuration
-from services.contracts.events import Notice
 from services.contracts.topics import (
     CLASSIFIED,
     CORRECTIONS,
     NOTICES,
     NOTIFICATIONS,
     SHADOW,
+    Group,
     Topic,
     topic_named,
 )
@@ -29,23 +28,18 @@ from services.runtime import configuration, logs
 from services.runtime.asgi import App, Router
 from services.runtime.broker import create_broker, create_producer, subscribe_batch, wait_until
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.consumption import Consumption
-from services.runtime.dead_letter_limit import DeadLetterGuard, is_tripped
+from services.runtime.dead_letter_limit import DeadLetterGuard
 from services.runtime.health import Health, TopicsCheck
+from services.runtime.lines import Lines, announce
 from services.runtime.logs import get_logger
-from services.runtime.metrics import create_registry, metrics_app, observe_lag
+from services.runtime.metrics import LineMetrics, create_registry, metrics_app
 from services.runtime.process import Workers, run
-from services.runtime.producer import KafkaProducer, Record
 from services.runtime.settings import ServiceSettings, load, optional_secret
 
 if TYPE_CHECKING:
     from services.classify.llm import SecondOpinion
 
 log = get_logger(__name__)
-
-GROUP = "presence-classify"
-LOOK_FOR_A_RESUME = 3.0
-"""Seconds between looks at presence.notices while the line is stopped."""
 
 
 class ClassifySettings(ServiceSettings):
@@ -71,12 +65,13 @@ class ClassifyService:
         self.workers = Workers()
         self._settings = settings
         self._clock = clock or SystemClock()
-        self._consumption = Consumption()
         self._registry = create_registry()
-        observe_lag(self._registry, self._consumption)
         self._producer = create_producer(settings, service=SERVICE)
+        tell = partial(announce, self._producer)
+        self._lines = Lines(SERVICE, settings, LineMetrics(self._registry), tell, self._clock)
+        consumption = self._lines.add(Group.classify, NOTIFICATIONS)
         self._broker = create_broker(
-            settings, service=SERVICE, registry=self._registry, consumption=self._consumption
+            settings, service=SERVICE, registry=self._registry, consumption=consumption
         )
         metrics = Metrics(self._registry)
         self._teaching = Teaching(settings, file.classify.learning, metrics.learned)
@@ -106,8 +101,8 @@ class ClassifyService:
             DeadLetterGuard(
                 service=SERVICE,
                 topic=NOTIFICATIONS,
-                consumption=self._consumption,
-                announce=partial(_announce, self._producer),
+                consumption=consumption,
+                announce=tell,
             ),
             self._clock,
             judged=self._shadow.offer if self._shadow else lambda _: None,
@@ -117,8 +112,8 @@ class ClassifyService:
             self._broker,
             NOTIFICATIONS,
             handler,
-            group=GROUP,
-            consumption=self._consumption,
+            group=Group.classify,
+            consumption=consumption,
             clock=self._clock,
         )
         self.app: App = self._routes(classify_app(classifier, file.classify.needs_answer))
@@ -129,7 +124,7 @@ class ClassifyService:
         )
         self.health.add("kafka", self._topics)
         self.health.add("corrections", self._teaching.problem)
-        self.health.add("consumer", self._consumer_problem)
+        self.health.add("consumer", self._lines.problem)
 
     def _routes(self, classify: App) -> Router:
         router = Router()
@@ -145,12 +140,9 @@ class ClassifyService:
         self._producer.start()
         self._teaching.start()
         await self._teaching.caught_up()
-        if await asyncio.to_thread(is_tripped, self._settings, SERVICE):
-            self._consumption.stop_line(
-                "classify is stopped by its dead-letter limit: `presence dlq resume classify`"
-            )
+        await self._lines.stay_stopped()
         await self._broker.start()
-        self.workers.start("resume", self._watch_for_a_resume())
+        self.workers.start("lines", self._lines.watch())
 
     async def stop(self) -> None:
         """The batch in hand is finished and committed, then the producer closes."""
@@ -164,22 +156,6 @@ class ClassifyService:
 
     async def _kafka_is_there(self) -> bool:
         return await self._topics() is None
-
-    async def _consumer_problem(self) -> str | None:
-        return self._consumption.problem()
-
-    async def _watch_for_a_resume(self) -> None:
-        while True:
-            await self._clock.sleep(LOOK_FOR_A_RESUME)
-            if self._consumption.stopped is None:
-                continue
-            if not await asyncio.to_thread(is_tripped, self._settings, SERVICE):
-                log.info("resumed by a person: one record is probed first")
-                self._consumption.resume_line()
-
-
-async def _announce(producer: KafkaProducer, notice: Notice) -> None:
-    await producer.publish([Record(NOTICES.name, notice.key, notice.to_bytes())])
 
 
 def _dlq() -> Topic:

@@ -10,12 +10,20 @@ from datetime import UTC, datetime
 
 import click
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from services.contracts.events import Notice, NoticeKind
-from services.contracts.topics import NOTICES, TOPICS, Header
+from services.contracts.topics import INTAKE_DLQ, NOTICES, TOPICS, Header
 from services.runtime import kafka_settings
 from services.runtime.broker import create_producer
 from services.runtime.dead_letter import record_headers
@@ -38,6 +46,10 @@ class DeadLetter:
     body: bytes
     key: str | None
     event_id: str | None
+    headers: dict[str, str]
+    """Of the webhook's request, where it came by one."""
+    truncated: bool
+    trace: str | None
 
     @property
     def place(self) -> str:
@@ -64,6 +76,9 @@ def _dead_letter(message: Message) -> DeadLetter:
         body=message.value() or b"",
         key=key.decode("utf-8", "replace") if isinstance(key, bytes) else key,
         event_id=headers.get(Header.event_id),
+        headers=orjson.loads(headers.get(Header.origin_headers, "{}")),
+        truncated=Header.origin_sha256 in headers,
+        trace=headers.get(Header.trace),
     )
 
 
@@ -97,7 +112,12 @@ def read_dead_letters(settings: ServiceSettings, topics: list[str]) -> Iterator[
             message = consumer.poll(10)
             if message is None:
                 raise click.ClickException("Kafka did not answer within 10 s")
-            if message.error():
+            problem = message.error()
+            if problem is not None:
+                if problem.code() != KafkaError._PARTITION_EOF:
+                    raise click.ClickException(
+                        f"Kafka does not hand out what it keeps: {problem.str()}"
+                    )
                 left.discard((message.topic() or "", message.partition() or 0))
                 continue
             yield _dead_letter(message)
@@ -126,8 +146,7 @@ def list_(topic: str | None, as_json: bool) -> None:
     table = Table("where", "reason", "detail", "from", "failed at")
     for letter in read_dead_letters(load(ServiceSettings), _topics(topic)):
         if as_json:
-            facts = {**asdict(letter), "body": letter.body.decode("utf-8", "replace")}
-            click.echo(orjson.dumps(facts))
+            click.echo(orjson.dumps(_facts(letter)))
         else:
             table.add_row(
                 letter.place, letter.reason, letter.detail[:80], letter.origin, letter.failed_at
@@ -138,31 +157,78 @@ def list_(topic: str | None, as_json: bool) -> None:
 
 @dlq.command()
 @click.argument("place")
-def show(place: str) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object, with its reason and headers."
+)
+def show(place: str, as_json: bool) -> None:
     """The original bytes of one dead letter: PLACE is topic:partition:offset."""
-    for letter in read_dead_letters(load(ServiceSettings), _topics(place.split(":")[0])):
-        if letter.place == place:
-            click.echo(letter.body)
-            return
-    raise click.ClickException(f"no dead letter at {place}")
+    letter = _at(load(ServiceSettings), place)
+    click.echo(orjson.dumps(_facts(letter)) if as_json else letter.body)
 
 
 @dlq.command()
 @click.argument("place")
-def replay(place: str) -> None:
-    """Put one dead letter back on the topic it came from: PLACE is topic:partition:offset."""
+@click.option("--page", is_flag=True, help="What goes back through the intake may page people.")
+@click.option("--url", help="Where ingest is; default: this machine, PRESENCE_INGEST_PORT.")
+def replay(place: str, page: bool, url: str | None) -> None:
+    """Put one dead letter back where it came from: PLACE is topic:partition:offset.
+
+    A record goes onto its topic again. A webhook's payload goes through the real intake again, under the
+    configuration of now (it counts as a replay and pages nobody without --page).
+    """
     settings = load(ServiceSettings)
-    for letter in read_dead_letters(settings, _topics(place.split(":")[0])):
-        if letter.place != place:
-            continue
-        origin = letter.topic.removesuffix(".dlq")
-        if origin == "presence.intake":
-            raise click.ClickException("an intake payload goes back with `presence replay`")
-        headers = ((Header.event_id.value, letter.event_id.encode()),) if letter.event_id else ()
-        asyncio.run(_publish(settings, Record(origin, letter.key, letter.body, headers)))
-        click.echo(f"{place} is on {origin} again")
+    letter = _at(settings, place)
+    if letter.truncated:
+        raise click.ClickException(f"{place} was over 900 kB and is kept in part only")
+    if letter.topic == INTAKE_DLQ.name:
+        _through_the_intake(letter, url, page=page)
         return
+    origin = letter.topic.removesuffix(".dlq")
+    headers = [(Header.event_id, letter.event_id), (Header.trace, letter.trace)]
+    kept = tuple((name.value, value.encode()) for name, value in headers if value)
+    asyncio.run(_publish(settings, Record(origin, letter.key, letter.body, kept)))
+    click.echo(f"{place} is on {origin} again")
+
+
+def _through_the_intake(letter: DeadLetter, url: str | None, *, page: bool) -> None:
+    from services.cli.replay import Line, open_sender, send_all
+    from services.ingest.sources.registry import PULLED
+
+    source = letter.origin.partition(":")[0]
+    if source in PULLED:
+        raise click.ClickException(
+            f"{letter.place} was read from {source}, which posts nothing: answer it on the platform, "
+            "and send us its form (presence dlq show)"
+        )
+    sender, sources = open_sender(url, page=page)
+    if source not in sources:
+        known = ", ".join(sorted(sources))
+        raise click.ClickException(f"presence.yaml has no source {source!r} (there is: {known})")
+    line = Line(letter.place, source, letter.body, letter.headers)
+    with Progress(disable=True) as silent:
+        asyncio.run(send_all(sender, [line], None, silent))
+    if sender.wrong:
+        raise click.ClickException(sender.wrong[0])
+    if sender.counted["dead_letters"]:
+        raise click.ClickException(f"{letter.place} still cannot be read: it stays where it is")
+    told = ", ".join(f"{count} {name}" for name, count in sender.counted.items() if count)
+    click.echo(f"{letter.place} went through the intake again: {told or 'nothing in it'}")
+
+
+def _at(settings: ServiceSettings, place: str) -> DeadLetter:
+    """The dead letter there; UsageError or ClickException where there is none."""
+    topic, _, rest = place.partition(":")
+    partition, _, offset = rest.partition(":")
+    if not (partition.isdecimal() and offset.isdecimal()):
+        raise click.UsageError(f"{place} is no topic:partition:offset (see `presence dlq list`)")
+    for letter in read_dead_letters(settings, _topics(topic)):
+        if letter.place == place:
+            return letter
     raise click.ClickException(f"no dead letter at {place}")
+
+
+def _facts(letter: DeadLetter) -> dict[str, object]:
+    return {**asdict(letter), "body": letter.body.decode("utf-8", "replace")}
 
 
 @dlq.command()

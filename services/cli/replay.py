@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import click
 import httpx
 import orjson
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -60,6 +60,8 @@ class Line:
     source: str
     body: Any
     """A native payload, or a Notification where the source is `replay`; bytes are sent as they are."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the recorded request: some systems say only there what happened. Signatures are made anew."""
 
 
 def read_lines(paths: Sequence[str], source: str | None) -> Iterator[Line]:
@@ -88,8 +90,11 @@ def _line(place: str, text: bytes, source: str | None) -> Line:
         raise click.UsageError(
             f'{place}: a line is {{"source": "x", "body": {{…}}}} or a notification (or give --source)'
         )
-    raw = read.get("raw")
-    return Line(place, name, raw.encode() if isinstance(raw, str) else read.get("body"))
+    raw, headers = read.get("raw"), read.get("headers", {})
+    if not isinstance(headers, dict) or not all(isinstance(one, str) for one in headers.values()):
+        raise click.UsageError(f"{place}: headers are an object of texts")
+    body = raw.encode() if isinstance(raw, str) else read.get("body")
+    return Line(place, name, body, {one.lower(): value for one, value in headers.items()})
 
 
 def rebased(lines: Sequence[Line], now: datetime) -> list[Line]:
@@ -156,7 +161,9 @@ class Sender:
     async def _attempt(self, http: httpx.AsyncClient, line: Line) -> httpx.Response:
         body, now = body_bytes(line), self._clock.now()
         # Signed at each attempt: a signature of the first would be too old after a long wait.
-        headers = self._sources[line.source].sign(body, now)
+        headers = {**line.headers, **self._sources[line.source].sign(body, now)}
+        if "content-type" in line.headers:
+            headers["content-type"] = line.headers["content-type"]
         headers[HEADER] = mark(self._key, body, now, may_page=self._page)
         try:
             answer = await http.post(
@@ -197,9 +204,19 @@ async def send_all(
             group.create_task(one(line))
 
 
-def _sources(settings: ReplaySettings, link_secret: SecretStr) -> dict[str, Source]:
+def open_sender(url: str | None, *, page: bool) -> tuple[Sender, dict[str, Source]]:
+    """A sender to ingest, and the sources it knows. Raises WrongConfiguration."""
+    settings = load(ReplaySettings)
+    link_secret = optional_secret("PRESENCE_LINK_SECRET")
+    if link_secret is None:
+        raise WrongConfiguration(
+            "PRESENCE_LINK_SECRET is not set: ingest takes replays signed with it"
+        )
     file = presence_yaml.load(settings.config).configuration
-    return build_sources(file, secret, link_secret)
+    sources = build_sources(file, secret, link_secret)
+    address = url or f"http://127.0.0.1:{settings.ingest_port}"
+    key = key_of(link_secret.get_secret_value().encode())
+    return Sender(sources, key, address, SystemClock(), page=page), sources
 
 
 @click.command()
@@ -222,13 +239,7 @@ def replay(
     notification as it is on presence.notifications. Everything counts as a replay and pages nobody
     without --page. Exits 1 where a line was not taken.
     """
-    settings = load(ReplaySettings)
-    link_secret = optional_secret("PRESENCE_LINK_SECRET")
-    if link_secret is None:
-        raise WrongConfiguration(
-            "PRESENCE_LINK_SECRET is not set: ingest takes replays signed with it"
-        )
-    sources = _sources(settings, link_secret)
+    sender, sources = open_sender(url, page=page)
     lines = [one for one in read_lines(files, source) if source in (None, one.source)]
     for one in lines:
         if one.source not in sources:
@@ -237,9 +248,6 @@ def replay(
     clock = SystemClock()
     if shift_to_now:
         lines = rebased(lines, clock.now())
-    address = url or f"http://127.0.0.1:{settings.ingest_port}"
-    key = key_of(link_secret.get_secret_value().encode())
-    sender = Sender(sources, key, address, clock, page=page)
     begun = clock.monotonic()
     columns = (
         TextColumn("{task.description}"),

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 import orjson
-from kafka import TopicPartition
-from kafka.admin import OffsetSpec
 from rich.console import Console
 from rich.table import Table
 
-from services.contracts.topics import CLASSIFIED, NOTIFICATIONS, PARTITIONS
+from services.contracts.topics import GROUPS, PARTITIONS
 from services.runtime import topic_administration
+from services.runtime.backlog import Backlog, longest_wait
 from services.runtime.settings import ServiceSettings, load
-
-GROUPS = {"presence-classify": NOTIFICATIONS, "presence-alert": CLASSIFIED}
-"""Consumer group → what it reads."""
 
 
 @click.group()
@@ -63,33 +60,66 @@ def status(partitions: int, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _lags(admin: Any, group: str, topic: str) -> list[dict[str, Any]]:
-    known = {one["name"]: one for one in admin.describe_topics([topic])}
-    partitions = range(len(known.get(topic, {}).get("partitions", ())))
-    places = [TopicPartition(topic, partition) for partition in partitions]
-    ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
-    committed = admin.list_group_offsets({group: places})[group]
-    found = []
-    for place in places:
-        offset = committed[place].offset if place in committed else -1
-        end = ends[place].offset
-        behind = end - max(offset, 0)
-        found.append({"group": group, "topic": topic, "partition": place.partition,
-                      "committed": offset, "end": end, "lag": behind})  # fmt: skip
-    return found
-
-
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def lag(as_json: bool) -> None:
-    """How far each consumer is behind, by partition."""
-    settings = load(ServiceSettings)
-    with closing(topic_administration.connect(settings)) as admin:
-        rows = [row for group, topic in GROUPS.items() for row in _lags(admin, group, topic.name)]
+@click.option("--by-partition", is_flag=True, help="A row for each partition.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, by partition.")
+def lag(by_partition: bool, as_json: bool) -> None:
+    """How far each consumer is behind, and since when its oldest unread record waits."""
+    found = topic_administration.backlogs(load(ServiceSettings), GROUPS)
     if as_json:
-        click.echo(orjson.dumps({"lag": rows}))
-        return
-    table = Table("group", "topic", "partition", "committed", "end", "lag")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
+        click.echo(orjson.dumps({"lag": [_row(one) for one in found]}))
+    elif not found:
+        click.echo("no topic is there yet: `presence topics apply` creates them")
+    else:
+        Console().print(_by_partition(found) if by_partition else _by_group(found))
+
+
+def _row(one: Backlog) -> dict[str, Any]:
+    return {
+        "group": one.group,
+        "topic": one.topic,
+        "partition": one.partition,
+        "committed": -1 if one.committed is None else one.committed,
+        "end": one.end,
+        "lag": one.records,
+        "lost": one.lost,
+        "waits_since": one.waits_since,
+    }
+
+
+def _by_partition(found: Sequence[Backlog]) -> Table:
+    names = ("group", "topic", "partition", "committed", "end", "lag", "oldest unread")
+    table = Table(*names, box=None, pad_edge=False)
+    for one in found:
+        committed = "–" if one.committed is None else str(one.committed)
+        table.add_row(
+            one.group, one.topic, str(one.partition), committed, str(one.end), str(one.records),
+            _waits([one]),
+        )  # fmt: skip
+    return table
+
+
+def _by_group(found: Sequence[Backlog]) -> Table:
+    table = Table("group", "topic", "lag", "oldest unread", box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
+    for group, topic in GROUPS:
+        mine = [one for one in found if one.group == group and one.topic == topic.name]
+        if not mine:
+            table.add_row(group, topic.name, "", "no such topic")
+            continue
+        table.add_row(group, topic.name, str(sum(one.records for one in mine)), _waits(mine))
+    return table
+
+
+def _waits(found: Sequence[Backlog]) -> str:
+    """Since when, in a person's words; what was lost is worse than any wait."""
+    if lost := sum(one.lost for one in found):
+        return f"{lost} deleted unread"
+    seconds = longest_wait(found, datetime.now(UTC))
+    if not seconds:
+        return "–" if not any(one.records for one in found) else "?"
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} old"
+    return f"{seconds:.0f} s old"

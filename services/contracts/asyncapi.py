@@ -43,6 +43,7 @@ _HEADER_SAYS: dict[Header, str] = {
     Header.origin_offset: "Its offset.",
     Header.origin_timestamp: "Its timestamp, in milliseconds since the epoch.",
     Header.origin_sha256: "Only where the original was truncated: the hash of all of it.",
+    Header.origin_headers: "Of a webhook's request, as JSON: what it takes to read it again.",
     Header.failed_at: "When it was given up.",
     Header.service: "The service that gave it up.",
 }

@@ -187,6 +187,28 @@ def topic_named(name: str) -> Topic:
     return {topic.name: topic for topic in TOPICS}[name]
 
 
+class Group(StrEnum):
+    """Consumer groups: whoever reads a topic with committed offsets."""
+
+    classify = "presence-classify"
+    alert = "presence-alert"
+    alert_notices = "presence-alert-notices"
+    alert_outcomes = "presence-alert-outcomes"
+    ingest = "presence-ingest"
+    ingest_threads = "presence-ingest-threads"
+
+
+GROUPS: tuple[tuple[Group, Topic], ...] = (
+    (Group.classify, NOTIFICATIONS),
+    (Group.alert, CLASSIFIED),
+    (Group.ingest, REPLIES),
+    (Group.alert_outcomes, OUTCOMES),
+    (Group.ingest_threads, EPISODES),
+    (Group.alert_notices, NOTICES),
+)
+"""What each group reads, in the order of the flow. Corrections are read without a group."""
+
+
 class Header(StrEnum):
     """Record headers. Each appears at most once on a record."""
 
@@ -201,5 +223,7 @@ class Header(StrEnum):
     origin_timestamp = "origin-timestamp"
     origin_sha256 = "origin-sha256"
     """Set where the original was truncated: the hash of all of it."""
+    origin_headers = "origin-headers"
+    """Of a webhook's request, as JSON: what reading it again takes. Never a signature or a credential."""
     failed_at = "failed-at"
     service = "service"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from pydantic import SecretStr
 
 from services.contracts.configuration import Configuration
 from services.contracts.configuration import Ingest as IngestConfiguration
-from services.contracts.events import Notice
 from services.contracts.topics import (
     EPISODES,
     INTAKE_DLQ,
@@ -18,6 +16,7 @@ from services.contracts.topics import (
     NOTIFICATIONS,
     OUTCOMES,
     REPLIES,
+    Group,
     topic_named,
 )
 from services.ingest.collector import Collector
@@ -47,23 +46,18 @@ from services.runtime import logs
 from services.runtime.asgi import App, Router
 from services.runtime.broker import create_broker, create_producer, subscribe_batch, wait_until
 from services.runtime.clock import SystemClock
-from services.runtime.consumption import Consumption
-from services.runtime.dead_letter_limit import DeadLetterGuard, is_tripped
+from services.runtime.dead_letter_limit import DeadLetterGuard
 from services.runtime.errors import Transient
 from services.runtime.health import Health, TopicsCheck
-from services.runtime.metrics import create_registry, metrics_app, observe_lag
+from services.runtime.lines import Lines, announce
+from services.runtime.metrics import LineMetrics, create_registry, metrics_app
 from services.runtime.postgres import answers, create_pool
 from services.runtime.process import Workers, run
-from services.runtime.producer import KafkaProducer, Record
 from services.runtime.settings import ServiceSettings, load, secret
 
 log = logs.get_logger(__name__)
 
 FORGET_EVERY = 3600.0
-GROUP = "presence-ingest"
-THREADS_GROUP = "presence-ingest-threads"
-LOOK_FOR_A_RESUME = 3.0
-"""Seconds between looks at presence.notices while the line of replies is stopped."""
 
 
 class IngestSettings(ServiceSettings):
@@ -96,6 +90,7 @@ class Ingest:
         self._intake_pool = intake_pool(self._url)
         self._store = PostgresEventStore(self._intake_pool)
         self._producer = create_producer(settings, service="ingest")
+        self._announce = partial(announce, self._producer)
         self._collector = collector = Collector(self._producer, self._store, metrics, self._clock)
         link_secret = settings.link_secret
         ours = configuration.ingest
@@ -138,14 +133,14 @@ class Ingest:
             [Account(*labels) for labels in source_labels(configuration)],
             collector.arrivals,
             Hours(self._pool),
-            partial(_announce, self._producer),
+            self._announce,
             metrics,
             self._clock,
         )
         self._token_watch = TokenWatch(
             pulled,
             PostgresTokenNotices(self._pool),
-            partial(_announce, self._producer),
+            self._announce,
             metrics,
             self._clock,
         )
@@ -159,16 +154,18 @@ class Ingest:
             self._clock,
         )
         self._settings = settings
-        self._consumption = Consumption()
-        observe_lag(registry, self._consumption)
+        self._lines = Lines(self.name, settings, LineMetrics(registry), self._announce, self._clock)
+        replies = self._lines.add(Group.ingest, REPLIES)
+        # Its own: replies that are stopped by a person do not stop the threads.
+        threads = self._lines.add(Group.ingest_threads, EPISODES, vital=False)
         self._broker = create_broker(
-            settings, service=self.name, registry=registry, consumption=self._consumption
+            settings, service=self.name, registry=registry, consumption=replies
         )
         guard = DeadLetterGuard(
             service=self.name,
             topic=REPLIES,
-            consumption=self._consumption,
-            announce=partial(_announce, self._producer),
+            consumption=replies,
+            announce=self._announce,
         )
         subscribe_batch(
             self._broker,
@@ -176,17 +173,16 @@ class Ingest:
             ReplyHandler(
                 self._replies, self._producer, metrics, guard, self._clock, self._desk.wake
             ),
-            group=GROUP,
-            consumption=self._consumption,
+            group=Group.ingest,
+            consumption=replies,
             clock=self._clock,
         )
         subscribe_batch(
             self._broker,
             EPISODES,
             EpisodeHandler(self._threads, ours.threads),
-            group=THREADS_GROUP,
-            # Its own: replies that are stopped by a person do not stop the threads.
-            consumption=Consumption(),
+            group=Group.ingest_threads,
+            consumption=threads,
             clock=self._clock,
         )
         router = Router()
@@ -211,7 +207,7 @@ class Ingest:
         self.health.add("kafka", self._topics)
         self.health.add("postgres", self._database_problem)
         self.health.add("intake", self._intake_problem)
-        self.health.add("replies", self._replies_problem)
+        self.health.add("replies", self._lines.problem)
 
     async def start(self) -> None:
         """Producing begins at once: intake does not wait for PostgreSQL, migrations do."""
@@ -230,12 +226,9 @@ class Ingest:
         for listener in self._listeners:
             self.workers.start("listener", listener.run())
         self.workers.start("desk", self._desk.run())
-        if await asyncio.to_thread(is_tripped, self._settings, self.name):
-            self._consumption.stop_line(
-                "replies are stopped by the dead-letter limit: `presence dlq resume ingest`"
-            )
+        await self._lines.stay_stopped()
         await self._broker.start()
-        self.workers.start("resume", self._watch_for_a_resume())
+        self.workers.start("lines", self._lines.watch())
 
     async def stop(self) -> None:
         """Deliver what is queued and close."""
@@ -258,18 +251,6 @@ class Ingest:
         """For a moment only: out of rotation nothing would come that could prove Kafka back."""
         return "Kafka did not acknowledge a moment ago" if self._collector.kafka.refusing else None
 
-    async def _replies_problem(self) -> str | None:
-        return self._consumption.problem()
-
-    async def _watch_for_a_resume(self) -> None:
-        while True:
-            await self._clock.sleep(LOOK_FOR_A_RESUME)
-            if self._consumption.stopped is None:
-                continue
-            if not await asyncio.to_thread(is_tripped, self._settings, self.name):
-                log.info("resumed by a person: one record is probed first")
-                self._consumption.resume_line()
-
     async def _forget(self) -> None:
         """Drop what is older than the retention, every hour."""
         while True:
@@ -283,10 +264,6 @@ class Ingest:
             except Transient as error:
                 log.warning("could not forget; tried again in an hour", says=str(error))
             await self._clock.sleep(FORGET_EVERY)
-
-
-async def _announce(producer: KafkaProducer, notice: Notice) -> None:
-    await producer.publish([Record(NOTICES.name, notice.key, notice.to_bytes())])
 
 
 def _limits(ours: IngestConfiguration) -> dict[str, Limit]:

@@ -28,6 +28,7 @@ from services.ingest.breaker import Breaker
 from services.ingest.domain.outcome import Ignored, Parsed, Rejected, RejectReason
 from services.ingest.metrics import Metrics
 from services.ingest.remembering import Remembering
+from services.ingest.sources.source import meaningful
 from services.ingest.store.event_store import EventStore, Original
 from services.ingest.work import Published, Taken, Work, merged, record_of, tombstones, worst
 from services.runtime.clock import Clock
@@ -143,9 +144,10 @@ class Collector:
                 found[one.event_id] = merged(found.get(one.event_id), one)
             if work.rejected and work.dead_letter_id not in records:
                 owners[work.dead_letter_id] = work
-                letter = self._dead_letter(work.rejected, work.original)
+                letter = self._dead_letter(work.rejected, work)
                 records[work.dead_letter_id] = letter
-        records.update((event_id, record_of(one)) for event_id, one in found.items())
+        for event_id, one in found.items():
+            records[event_id] = record_of(one, owners[event_id].trace)
         return records, owners
 
     def _account_for(self, work: Work, new: set[str], refused: Mapping[str, Rejected]) -> Taken:
@@ -187,7 +189,7 @@ class Collector:
                     raise Transient(ProduceReason.refused, error.detail) from error
                 refused[event_id] = Rejected(RejectReason.too_large, error.detail[:120])
         for event_id, rejected in refused.items():
-            letter = self._dead_letter([rejected], owners[event_id].original)
+            letter = self._dead_letter([rejected], owners[event_id])
             await self._acknowledged([letter], self._clock.monotonic() + PATIENCE)
             self._metrics.dead_letters.labels(INTAKE_DLQ.name, rejected.reason.value).inc()
         return refused
@@ -213,7 +215,8 @@ class Collector:
             raise
         self.kafka.succeeded()
 
-    def _dead_letter(self, rejected: Sequence[Rejected], original: Original) -> Record:
+    def _dead_letter(self, rejected: Sequence[Rejected], work: Work) -> Record:
+        original = work.original
         first = worst(rejected)
         account = next((one.account_id for one in rejected if one.account_id), "")
         detail = "; ".join(f"{one.reason.value}: {one.detail}" for one in rejected)
@@ -224,6 +227,8 @@ class Collector:
             key=f"{original.source}:{account}",
             source=original.source,
             now=self._clock.now(),
+            headers=meaningful(original.headers),
+            trace=work.trace,
         )
 
     def _count(self, work: Work, accepted: Set[str], refused: Set[str]) -> None:

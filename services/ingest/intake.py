@@ -199,7 +199,7 @@ class Intake:
             log.exception("a payload could not be read; it is dead-lettered", source=source.name)
             parsed = [Rejected(RejectReason.failed, type(error).__name__)]
         content_type = delivery.headers.get("content-type", "")
-        original = Original(source.name, delivery.body, now, content_type)
+        original = Original(source.name, delivery.body, now, content_type, delivery.headers)
         try:
             if self._spooling is not None and self._spooling.serves(source.name):
                 return await self._spooling.take(parsed, original)

@@ -106,18 +106,26 @@ class Listener:
     async def _listening(self) -> None:
         """Connect again and again. Raises Permanent (fenced) when the lease is lost."""
         failures = 0
+        ended: Transient | Permanent
         while True:
             connected = self._last_heard
             try:
                 await self._connection()
             except (Transient, Permanent) as error:
-                self._up.set(0)
-                self._connected = False
                 if error.reason is StoreReason.fenced:
                     raise
-                # A connection that had worked makes the next failure the first one again.
-                failures = 1 if self._last_heard != connected else failures + 1
-                await self._clock.sleep(await self._after(error, failures))
+                ended = error
+            except Exception as error:
+                # A defect of ours in one source must not end the listening of all others.
+                log.exception("a source could not be understood", source=self._source.name)
+                ended = Transient(PullReason.unexpected, type(error).__name__)
+            else:
+                continue
+            self._up.set(0)
+            self._connected = False
+            # A connection that had worked makes the next failure the first one again.
+            failures = 1 if self._last_heard != connected else failures + 1
+            await self._clock.sleep(await self._after(ended, failures))
 
     async def _after(self, error: Transient | Permanent, failures: int) -> float:
         """Tell what is wrong (once per reason) and how long to wait."""

@@ -26,6 +26,7 @@ from services.ingest.domain.outcome import (
     RejectReason,
 )
 from services.ingest.metrics import Metrics
+from services.ingest.sources.source import meaningful
 from services.ingest.store.event_store import Original
 from services.ingest.store.spool import Spool
 from services.ingest.work import Taken
@@ -105,6 +106,7 @@ def encode(parsed: Sequence[Parsed], original: Original) -> bytes:
             "source": original.source,
             "content_type": original.content_type,
             "received_at": original.received_at.isoformat(),
+            "headers": meaningful(original.headers),
             "body": base64.b64encode(original.body).decode(),
             "parsed": [_encoded(one) for one in parsed],
         }
@@ -131,6 +133,7 @@ def decode(frame: bytes) -> tuple[list[Parsed], Original]:
         base64.b64decode(read["body"]),
         datetime.fromisoformat(read["received_at"]),
         read["content_type"],
+        read.get("headers", {}),
     )
     return [_decoded(one) for one in read["parsed"]], original
 

@@ -60,6 +60,9 @@ class TokenWatch:
                 account=source.account.id,
                 says=str(error) or type(error).__name__,
             )
+        except Exception:
+            # What one platform answers must not end the service for all others.
+            log.exception("a token's end could not be understood", source=source.name)
 
     async def _look_at(self, source: ExpiringSource) -> None:
         account = Account(source.name, source.account.id)

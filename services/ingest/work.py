@@ -16,6 +16,7 @@ from services.ingest.domain.outcome import Parsed, Rejected, RejectReason
 from services.ingest.store.event_store import Original
 from services.runtime.errors import Transient
 from services.runtime.producer import Record
+from services.runtime.trace import HEADER, continued
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ class Work:
         """A sender that tries the same bytes again leaves one dead letter."""
         digest = hashlib.sha256(self.original.body).hexdigest()
         return f"dead-letter:{self.original.source}:{digest}"
+
+    @cached_property
+    def trace(self) -> str:
+        """The sender's, where it gave one."""
+        return continued(self.original.headers.get(HEADER))
 
     def succeed(self, taken: Taken) -> None:
         """Unless the caller was cancelled meanwhile."""
@@ -135,7 +141,7 @@ def worst(rejected: Sequence[Rejected]) -> Rejected:
     return min(rejected, key=lambda one: order.index(one.reason))
 
 
-def record_of(one: Notification) -> Record:
+def record_of(one: Notification, trace: str) -> Record:
     """The notification as it goes onto the bus."""
     return Record(
         topic=NOTIFICATIONS.name,
@@ -144,6 +150,7 @@ def record_of(one: Notification) -> Record:
         headers=(
             (Header.event_id.value, one.event_id.encode()),
             (Header.schema_version.value, str(one.schema_version).encode()),
+            (Header.trace.value, trace.encode()),
         ),
         timestamp=one.received_at,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, Message, TopicPartition
 
+from services.runtime.backlog import Backlog
 from services.runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -115,6 +116,18 @@ class Consumption:
                         self._on_gap(gap)
         except KafkaException as error:
             log.warning("could not compare offsets with what is kept", error=str(error))
+
+    def backlogs(self, group: str) -> list[Backlog]:
+        """The assigned partitions as the group has read them. Blocking; raises KafkaException."""
+        consumer, assigned = self._consumer, sorted(self._partitions)
+        if consumer is None or not assigned:
+            return []
+        found = []
+        for place in consumer.committed([TopicPartition(*one) for one in assigned], timeout=5.0):
+            oldest, end = consumer.get_watermark_offsets(place, timeout=5.0)
+            committed = place.offset if place.offset >= 0 else None
+            found.append(Backlog(group, place.topic, place.partition, committed, oldest, end))
+        return found
 
     # The gate before the handler.
 

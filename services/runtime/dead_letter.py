@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import cast
 
+import orjson
 from confluent_kafka import Message
 
 from services.contracts.topics import INTAKE_DLQ, Header
@@ -76,10 +78,22 @@ def dead_letter(
 
 
 def intake_dead_letter(
-    body: bytes, reason: DeadLetterReason, detail: str, *, key: str, source: str, now: datetime
+    body: bytes,
+    reason: DeadLetterReason,
+    detail: str,
+    *,
+    key: str,
+    source: str,
+    now: datetime,
+    headers: Mapping[str, str],
+    trace: str,
 ) -> Record:
-    """The record for `presence.intake.dlq`: an authentic payload that ingest could not read."""
+    """The record for `presence.intake.dlq`: an authentic payload that ingest could not read.
+
+    `headers`: those of its request that it takes to read it again.
+    """
     value, hashed = _kept(body)
+    own = (_header(Header.origin_headers, orjson.dumps(headers).decode()),) if headers else ()
     return Record(
         topic=INTAKE_DLQ.name,
         key=key,
@@ -90,6 +104,8 @@ def intake_dead_letter(
             _header(Header.origin_topic, source),
             _header(Header.failed_at, now.astimezone(UTC).isoformat()),
             _header(Header.service, "ingest"),
+            _header(Header.trace, trace),
+            *own,
             *hashed,
         ),
     )

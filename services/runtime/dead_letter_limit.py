@@ -6,17 +6,20 @@ The state survives restarts without a database: it is the last notice about it o
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 from pydantic import ValidationError
 
 from services.contracts.events import Notice, NoticeKind
 from services.contracts.topics import NOTICES, Topic
 from services.runtime import kafka_settings
 from services.runtime.consumption import Consumption, LineStopped
+from services.runtime.errors import Transient
 from services.runtime.logs import get_logger
 from services.runtime.settings import ServiceSettings
 
@@ -107,10 +110,17 @@ class DeadLetterGuard:
         self._limit.count(records, dead, now)
 
 
-def is_tripped(settings: ServiceSettings, service: str, *, timeout: float = 5.0) -> bool:
-    """Whether the last word on `presence.notices` about this service's limit is that it tripped.
+class LimitReason(StrEnum):
+    """Why it could not be told whether the limit has tripped."""
 
-    Blocking; reads the topic (notices are few) without a group.
+    unavailable = "unavailable"
+
+
+def tripped(settings: ServiceSettings, service: str, *, timeout: float = 5.0) -> frozenset[str]:
+    """The topics on which this service's last word on `presence.notices` is that its limit tripped.
+
+    Blocking; reads the topic (notices are few) without a group. Raises Transient where Kafka does not
+    let it be read to its end: that is neither yes nor no.
     """
     consumer = Consumer(
         {
@@ -121,29 +131,38 @@ def is_tripped(settings: ServiceSettings, service: str, *, timeout: float = 5.0)
             **kafka_settings.security(settings),
         }
     )
+    stopped: dict[str, datetime] = {}
+    resumed = datetime.min.replace(tzinfo=UTC)
     try:
-        metadata = consumer.list_topics(NOTICES.name, timeout=timeout).topics[NOTICES.name]
-        places = [TopicPartition(NOTICES.name, p, OFFSET_BEGINNING) for p in metadata.partitions]
-        consumer.assign(places)
-        open_partitions = {place.partition for place in places}
-        last: Notice | None = None
-        while open_partitions:
-            message = consumer.poll(timeout)
-            if message is None:
-                break
-            if message.error():
-                open_partitions.discard(message.partition() or 0)
+        for notice in _notices(consumer, timeout):
+            if notice.service != service:
                 continue
-            try:
-                notice = Notice.model_validate_json(message.value() or b"")
-            except ValidationError:
-                continue
-            about_limit = notice.kind in (
-                NoticeKind.dead_letter_limit,
-                NoticeKind.dead_letter_resumed,
-            )
-            if about_limit and notice.service == service and (not last or notice.at >= last.at):
-                last = notice
-        return last is not None and last.kind is NoticeKind.dead_letter_limit
+            if notice.kind is NoticeKind.dead_letter_limit:
+                stopped[notice.source] = max(notice.at, stopped.get(notice.source, notice.at))
+            elif notice.kind is NoticeKind.dead_letter_resumed:
+                resumed = max(resumed, notice.at)
+    except KafkaException as error:
+        raise Transient(LimitReason.unavailable, str(error.args[0])) from error
     finally:
         consumer.close()
+    return frozenset(topic for topic, at in stopped.items() if at > resumed)
+
+
+def _notices(consumer: Consumer, timeout: float) -> Iterator[Notice]:
+    """All that are there. What is none is left out: it is no word about a limit."""
+    metadata = consumer.list_topics(NOTICES.name, timeout=timeout).topics[NOTICES.name]
+    places = [TopicPartition(NOTICES.name, p, OFFSET_BEGINNING) for p in metadata.partitions]
+    consumer.assign(places)
+    left = {place.partition for place in places}
+    while left:
+        message = consumer.poll(timeout)
+        if message is None:
+            raise Transient(LimitReason.unavailable, f"{NOTICES.name} was not read to its end")
+        error = message.error()
+        if error is not None:
+            if error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
+            left.discard(message.partition() or 0)
+            continue
+        with suppress(ValidationError):
+            yield Notice.model_validate_json(message.value() or b"")

@@ -13,6 +13,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from services.contracts.topics import Topic
 from services.runtime.asgi import App, Receive, Scope, Send, answer
 from services.runtime.consumption import Consumption
 from services.runtime.health import Health
@@ -43,14 +44,50 @@ def metrics_app(registry: CollectorRegistry, health: Health) -> App:
     return metrics
 
 
-def observe_lag(registry: CollectorRegistry, consumption: Consumption) -> None:
-    """`presence_consumer_lag_records`: what waits in the partitions that this process reads."""
-    lag = Gauge(
-        "presence_consumer_lag_records",
-        "Records that wait in the partitions that this process reads, as of the last 5 s.",
-        registry=registry,
-    )
-    lag.set_function(lambda: consumption.behind)
+class LineMetrics:
+    """What every consuming service tells of the topics that it reads."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._lag = Gauge(
+            "presence_consumer_lag_records",
+            "Records that wait in the partitions that this process reads, as of the last 5 s.",
+            ["topic"],
+            registry=registry,
+        )
+        self._oldest = Gauge(
+            "presence_consumer_oldest_unread_seconds",
+            "How long the oldest unread record has waited in the partitions that this process reads.",
+            ["topic"],
+            registry=registry,
+        )
+        self._retention = Gauge(
+            "presence_topic_retention_seconds",
+            "How long Kafka keeps a record of the topic.",
+            ["topic"],
+            registry=registry,
+        )
+        self._lost = Counter(
+            "presence_records_lost_total",
+            "Records that Kafka deleted before they were read.",
+            ["topic"],
+            registry=registry,
+        )
+
+    def watch(self, topic: Topic, consumption: Consumption) -> None:
+        """A topic that is read."""
+        self._lag.labels(topic.name).set_function(lambda: consumption.behind)
+        self._oldest.labels(topic.name).set(0)
+        self._lost.labels(topic.name)
+        if topic.retention is not None:
+            self._retention.labels(topic.name).set(topic.retention.total_seconds())
+
+    def waited(self, topic: Topic, seconds: float) -> None:
+        """The oldest unread record has waited so long."""
+        self._oldest.labels(topic.name).set(seconds)
+
+    def lost(self, topic: str, records: int) -> None:
+        """So many will never be read."""
+        self._lost.labels(topic).inc(records)
 
 
 def dead_letters_counter(registry: CollectorRegistry) -> Counter:

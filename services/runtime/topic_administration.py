@@ -1,18 +1,27 @@
-"""Topics as registered: create them, compare them, never silently change a partition count."""
+"""Topics as registered: create them, compare them, see how far they were read. Never silently change a
+partition count.
+
+Offsets of groups come by kafka-python: librdkafka 2.16 crashes now and then while a client is closed that
+asked for a group's coordinator.
+"""
 
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from confluent_kafka import KafkaException
+from kafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
 
 from services.contracts.topics import MAX_RECORD_BYTES, PARTITIONS, TOPICS, Keeping, Topic
 from services.runtime import kafka_settings
+from services.runtime.backlog import Backlog, dated
 from services.runtime.errors import Transient, WrongConfiguration
 from services.runtime.settings import ServiceSettings
 
@@ -58,16 +67,25 @@ def wanted_settings(topic: Topic) -> dict[str, str]:
     return found | topic.settings
 
 
-def connect(settings: ServiceSettings) -> KafkaAdminClient:
-    """kafka-python's admin client; close it. Raises Transient where Kafka does not answer in 10 s."""
+@contextmanager
+def connect(settings: ServiceSettings) -> Iterator[Any]:
+    """kafka-python's admin client. Raises Transient where Kafka does not answer within 10 s, or refuses."""
     try:
-        return KafkaAdminClient(
+        admin = KafkaAdminClient(
             **kafka_settings.admin_settings(settings), client_id="presence-admin"
         )
     except KafkaError as error:
-        raise Transient(
-            TopicReason.unavailable, f"Kafka does not answer at {settings.kafka} (PRESENCE_KAFKA)"
-        ) from error
+        raise Transient(TopicReason.unavailable, _no_answer(settings)) from error
+    with closing(admin):
+        try:
+            yield admin
+        except KafkaError as error:
+            says = f"Kafka at {settings.kafka} says {error}"[:300]
+            raise Transient(TopicReason.unavailable, says) from error
+
+
+def _no_answer(settings: ServiceSettings) -> str:
+    return f"Kafka does not answer at {settings.kafka} (PRESENCE_KAFKA)"
 
 
 def _settings_on_cluster(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:
@@ -109,7 +127,7 @@ def _wait_until_led(admin: Any, names: list[str]) -> None:
 
 def status(settings: ServiceSettings, *, partitions: int = PARTITIONS) -> list[TopicState]:
     """Every registered topic beside what is on the cluster."""
-    with closing(connect(settings)) as admin:
+    with connect(settings) as admin:
         counts = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
         there = _settings_on_cluster(admin, [t.name for t in TOPICS if t.name in counts])
     states = []
@@ -148,7 +166,7 @@ def apply(
         )
     changes = [state for state in before if not state.as_registered]
     by_name = {topic.name: topic for topic in TOPICS}
-    with closing(connect(settings)) as admin:
+    with connect(settings) as admin:
         new = {
             state.name: {
                 "num_partitions": partitions,
@@ -171,3 +189,36 @@ def apply(
         if altered:
             admin.alter_configs(altered)
     return changes
+
+
+def backlogs(settings: ServiceSettings, groups: Iterable[tuple[str, Topic]]) -> list[Backlog]:
+    """Every partition of these topics as their groups have read them; none of a topic that is not there.
+
+    Raises Transient where Kafka does not answer.
+    """
+    with connect(settings) as admin:
+        partitions = {
+            one["name"]: [int(part["partition_index"]) for part in one["partitions"]]
+            for one in admin.describe_topics()
+        }
+        found = [
+            one
+            for group, topic in groups
+            if topic.name in partitions
+            for one in _offsets(admin, group, topic.name, partitions[topic.name])
+        ]
+    try:
+        return dated(settings, found)
+    except KafkaException as error:
+        raise Transient(TopicReason.unavailable, _no_answer(settings)) from error
+
+
+def _offsets(admin: Any, group: str, topic: str, partitions: list[int]) -> Iterator[Backlog]:
+    places = [TopicPartition(topic, partition) for partition in sorted(partitions)]
+    oldest = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
+    ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+    committed = admin.list_group_offsets({group: places}).get(group, {})
+    for place in places:
+        at = committed[place].offset if place in committed else -1
+        first, end = oldest[place].offset, ends[place].offset
+        yield Backlog(group, topic, place.partition, at if at >= 0 else None, first, end)

@@ -35,6 +35,9 @@ class GraphServer:
         self.comments: dict[str, list[dict[str, Any]]] = {}
         self.threads: dict[str, list[dict[str, Any]]] = {}
         """What stands under a post or a medium, where it is read as a thread."""
+        self.ratings: list[dict[str, Any]] | None = []
+        self.tagged: list[dict[str, Any]] | None = []
+        """None: this token may not."""
         self.media: list[dict[str, Any]] = []
         self.conversations: list[dict[str, Any]] = []
         self.messages: dict[str, list[dict[str, Any]]] = {}
@@ -64,6 +67,8 @@ class GraphServer:
         proof = hmac.new(APP_SECRET.encode(), TOKEN.encode(), hashlib.sha256).hexdigest()
         if request.query_params.get("appsecret_proof") != proof:
             return _error(100, "Invalid appsecret_proof provided in the API argument")
+        if getattr(self, path.partition("/")[2], ()) is None:
+            return _error(10, "This endpoint requires the 'pages_read_user_content' permission")
         found = self._answer(path, request)
         if found is None:
             says = f"Unsupported get request. Object with ID '{path}' does not exist"
@@ -95,6 +100,10 @@ class GraphServer:
             assert since, "comments are asked for without a time"
             posts = [self._post(post, int(since[1])) for post in self.posts]
             return self._paged(posts, path, dict(query))
+        if edge == "ratings" and account == "1010":
+            return self._paged(self.ratings or [], path, dict(query))
+        if edge == "tagged" and account == "1010":
+            return self._paged(self.tagged or [], path, dict(query))
         if edge == "media" and account == "1784":
             return self._paged(self.media, path, dict(query))
         if edge == "conversations":

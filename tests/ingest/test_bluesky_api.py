@@ -352,6 +352,17 @@ async def test_what_a_failing_server_kept_back_is_heard_when_it_answers_again(
     assert [number for number, _, _ in world.heard] == ["1"]
 
 
+async def test_an_account_that_the_network_has_not_indexed_yet_needs_time_and_no_person(
+    world: World,
+) -> None:
+    no = {"error": "InvalidRequest", "message": "Profile not found"}
+    world.server.failures = [httpx.Response(400, json=no) for _ in range(2)]
+    world.happens(1)
+    await world.starts()
+    await world.passes(10.0)
+    assert world.told == ["caught_up"]
+
+
 async def test_a_rate_limit_is_waited_out(world: World) -> None:
     await world.starts()
     reset = str(int(world.clock.now().timestamp()) + 200)

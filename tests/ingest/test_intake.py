@@ -559,3 +559,36 @@ async def test_no_request_is_answered_with_a_500(request: Request, sign: bool) -
     assert answer.status_code < 500
     if answer.status_code in (200, 202) and request.method == "POST":
         assert world.producer.records, "taken means on the bus"
+
+
+async def test_a_dead_letter_keeps_the_headers_that_reading_takes_and_no_proof(
+    world: World,
+) -> None:
+    body = payload("discourse", "post_created").replace(b'"cooked"', b'"raw"')
+    answer = await world.post("discourse", body, x_discourse_event="post_created", cookie="id=7")
+    assert answer.status_code == 422
+    (letter,) = world.dead_letters
+    headers = orjson.loads(dict(letter.headers)[Header.origin_headers])
+    assert headers["x-discourse-event"] == "post_created"
+    assert headers["content-type"] == "application/json"
+    assert not [name for name in headers if "signature" in name or name in ("cookie", "host")]
+
+
+async def test_a_senders_trace_goes_on_with_its_events_and_its_dead_letters(world: World) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    given = f"00-{trace}-b7ad6b7169203331-01"
+    await world.post("x", payload("x", "one_broken_of_three"), traceparent=given)
+    records = [*world.producer.on(NOTIFICATIONS.name), *world.dead_letters]
+    found = [dict(one.headers)[Header.trace].decode() for one in records]
+    assert len(found) == 3
+    assert {one[:36] for one in found} == {f"00-{trace}-"}
+    assert {one[-3:] for one in found} == {"-01"}
+
+
+@pytest.mark.parametrize("given", ["", "00-0-0-0", f"00-{'0' * 32}-b7ad6b7169203331-01"])
+async def test_a_trace_that_is_none_begins_anew(world: World, given: str) -> None:
+    await world.post("x", payload("x", "mention"), traceparent=given)
+    (record,) = world.producer.on(NOTIFICATIONS.name)
+    version, trace, span, flags = dict(record.headers)[Header.trace].decode().split("-")
+    assert (version, len(trace), len(span), flags) == ("00", 32, 16, "00")
+    assert int(trace, 16)

@@ -54,7 +54,7 @@ class ScriptedSource:
     def __init__(self) -> None:
         self.notifications: list[Event] = []
         self.asked: list[str] = []
-        self.refusal: Permanent | None = None
+        self.refusal: Exception | None = None
         self.pages_wait: asyncio.Event | None = None
         self._frames: asyncio.Queue[Event | None] = asyncio.Queue()
 
@@ -268,6 +268,18 @@ async def test_a_refused_token_is_told_once_and_tried_again(world: World) -> Non
     await world.passes(301.0)
     assert world.told == ["token", "caught_up"]
     assert world.metrics.source_up.labels("mastodon", "109")._value.get() == 1.0
+
+
+async def test_an_answer_that_we_cannot_understand_ends_neither_listening_nor_the_service(
+    world: World,
+) -> None:
+    world.platform.refusal = KeyError("id")
+    await world.starts()
+    await world.passes(60.0)
+    assert world.told == ["source_down"]
+    world.platform.refusal = None
+    await world.passes(60.0)
+    assert world.told == ["source_down", "caught_up"]
 
 
 async def test_what_happens_now_is_not_kept_waiting_by_a_long_gap(world: World) -> None:

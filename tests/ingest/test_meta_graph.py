@@ -233,6 +233,62 @@ async def test_what_was_read_is_a_webhook_body_that_can_be_replayed(
     assert read.item_id.endswith("9001_1")
 
 
+def recommendation(number: int, at: datetime) -> dict[str, Any]:
+    words = {"review_text": f"Lost my bag {number}", "created_time": graph_time(at)}
+    reviewer = {"id": "503", "name": "Lena"}
+    return {**words, "open_graph_story": {"id": f"30{number}"}, "reviewer": reviewer}
+
+
+def tag(number: int, at: datetime) -> dict[str, Any]:
+    said = {"message": "@Example Air hello?", "created_time": graph_time(at)}
+    return {"id": f"504_{number}", "from": {"id": "504", "name": "Ivo"}, **said}
+
+
+async def test_recommendations_and_posts_that_tag_the_page_are_read_from_a_gap(
+    server: GraphServer, page: Page
+) -> None:
+    server.ratings = [recommendation(number, ago(number)) for number in (3, 8, 30, 90)]
+    server.tagged = [tag(1, ago(5)), tag(2, ago(700))]
+    await page.was_read_until(ago(60))
+    await page.listens(until=4)
+    heard = {one.item_id.rsplit(":", 1)[1]: one for one in page.heard}
+    assert set(heard) == {"303", "308", "3030", "504_1"}
+    assert heard["303"].kinds == {Kind.review}
+    assert heard["303"].addressed
+    assert heard["303"].author.name == "Lena"
+    assert heard["504_1"].kinds == {Kind.mention}
+    assert heard["504_1"].source_time == ago(5)
+
+
+async def test_a_recommendation_that_the_webhook_had_brought_is_the_same_event(
+    server: GraphServer, page: Page
+) -> None:
+    said = platform("meta").one("review")
+    value = orjson.loads(payload("meta", "review"))["entry"][0]["changes"][0]["value"]
+    rating = {
+        "created_time": graph_time(said.source_time),
+        "open_graph_story": {"id": value["open_graph_story_id"]},
+        "review_text": value["review_text"],
+    }
+    await page.collector.take([said], Original("meta", b"{}", NOW))
+    server.ratings = [recommendation(1, said.source_time + timedelta(seconds=1)), rating]
+    await page.was_read_until(said.source_time - timedelta(minutes=10))
+    await page.clock.forward(120)
+    await page.listens(until=2)
+    assert [one.item_id for one in page.heard].count(said.item_id) == 1
+
+
+async def test_comments_are_read_by_a_token_that_may_not_read_recommendations(
+    server: GraphServer, page: Page
+) -> None:
+    server.ratings = server.tagged = None
+    post(server, comment(1, ago(30)))
+    await page.was_read_until(ago(60))
+    await page.listens(until=1)
+    assert [one.item_id.rsplit(":", 1)[1] for one in page.heard] == ["9001_1"]
+    assert [one.kind.value for one in page.told] == ["caught_up"]
+
+
 async def test_the_first_reading_is_history_but_for_what_a_webhook_may_be_bringing(
     server: GraphServer, page: Page
 ) -> None:

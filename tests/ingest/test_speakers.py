@@ -238,6 +238,27 @@ def test_a_messaging_window_closes_and_a_new_message_opens_it_again() -> None:
         assert speaker.check(PRIVATE, newer, late) is None
 
 
+@pytest.mark.parametrize("name", ["facebook", "instagram"])
+async def test_a_person_may_answer_a_message_for_seven_days_where_meta_allows_it(name: str) -> None:
+    address = replace(PLACES[2].address("message"), said_at=NOW - timedelta(hours=30))
+    with platforms.serving(name) as server:
+        raw = platforms.account(name, server.url)
+        raw["settings"]["human_agent"] = True
+        (speaker,) = build_speakers(
+            with_accounts(raw), platforms.secrets, ManualClock(NOW)
+        ).values()
+        assert speaker.check(PRIVATE, address, NOW) is None
+        late = speaker.check(PRIVATE, address, NOW + timedelta(days=6))
+        assert late is not None
+        assert late.cause is RefusalCause.window_closed
+        await speaker.post(PRIVATE, address, "reply-1")
+        await speaker.post(PRIVATE, replace(address, heard_at=NOW), "reply-2")
+        first, second = (one.body for one in server.posts)
+        assert (first["messaging_type"], first["tag"]) == ("MESSAGE_TAG", "HUMAN_AGENT")
+        assert "tag" not in second
+        await speaker.close()
+
+
 def test_x_counts_as_x_does() -> None:
     with _speaker("x", "http://127.0.0.1:9") as speaker:
         address = PLACES[1].address("mention")

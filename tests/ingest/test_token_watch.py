@@ -43,7 +43,7 @@ class Badge:
             "facebook" if id_ == "1010" else "instagram", id_
         ]
         self.ends = ends
-        self.broken: Transient | Permanent | None = None
+        self.broken: Exception | None = None
         self.looks = 0
 
     async def token_expires(self) -> datetime | None:
@@ -161,10 +161,14 @@ async def test_a_restart_on_the_same_day_tells_nothing_anew() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [Transient(PullReason.unreachable, "no route"), Permanent(PullReason.credentials, "no")],
+    [
+        Transient(PullReason.unreachable, "no route"),
+        Permanent(PullReason.credentials, "no"),
+        KeyError("an answer of a new form"),
+    ],
 )
 async def test_a_platform_that_does_not_answer_hides_no_other_account(
-    error: Transient | Permanent,
+    error: Exception,
 ) -> None:
     world, badge, other = World(), Badge("1010", NOW + DAY), Badge("1784", NOW + DAY)
     async with world.watching(badge, other) as metrics:

@@ -9,7 +9,8 @@ import hmac
 import orjson
 import pytest
 
-from services.contracts.events import Direction, Kind, Notification
+from services.contracts.events import Action, Direction, Kind, Notification
+from services.ingest.domain.address import Heard
 from services.ingest.domain.outcome import Ignored, Rejected, RejectReason
 from services.ingest.sources.source import Refused
 from tests.ingest.brand import SECRETS, payload, platform
@@ -154,3 +155,22 @@ def test_a_challenge_can_name_the_app_of_a_second_account() -> None:
 def test_a_challenge_without_token_is_refused(query: dict[str, str]) -> None:
     with pytest.raises(Refused):
         X.source.challenge(query)
+
+
+def test_an_edited_post_is_the_item_that_it_was_and_is_answered_in_its_newest_version() -> None:
+    body = orjson.loads(payload("x", "mention"))
+    tweet = body["tweet_create_events"][0]
+    first = tweet["id_str"]
+    tweet["edit_history"] = {"initial_tweet_id": first, "edit_tweet_ids": [first]}
+    (before,) = platform("x").read(orjson.dumps(body))
+    tweet["id_str"] = "1900000000000000099"
+    tweet["edit_history"]["edit_tweet_ids"].append(tweet["id_str"])
+    (after,) = platform("x").read(orjson.dumps(body))
+    assert isinstance(before, Heard)
+    assert isinstance(after, Heard)
+    assert (before.action, after.action) == (Action.created, Action.edited)
+    assert after.item_id == before.item_id
+    assert after.event_id == f"{before.item_id}:edited:1900000000000000099"
+    assert after.conversation == before.conversation
+    assert before.address == {"post": first}
+    assert after.address == {"post": "1900000000000000099", "first": first}

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.contracts.configuration.accounts import XSettings
-from services.contracts.events import Direction, Kind, Notification
+from services.contracts.events import Action, Direction, Kind, Notification
 from services.ingest.domain.accounts import own_accounts
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.threads import Thread
@@ -47,6 +47,9 @@ class Conversation:
         self.instead: Answer | None = None
         self.shown = 0
         self.oldest = 50
+        self.asked_for: list[str] = []
+        self.hidden: set[str] = set()
+        """Of somebody whose posts are protected."""
 
     def __call__(self, asked: Asked) -> Answer:
         assert asked.headers["authorization"] == "Bearer the-token"
@@ -56,10 +59,8 @@ class Conversation:
         query = {name: one[0] for name, one in parse_qs(parts.query).items()}
         if parts.path == "/2/users/me":
             return Answer(200, orjson.dumps({"data": {"id": AIR.id}}))
-        if parts.path.startswith("/2/tweets/1"):
-            found = [one for one in self.posts if one["id"] == parts.path.rsplit("/", 1)[1]]
-            said = {"data": found[0]} if found else {"errors": [{"title": "Not Found Error"}]}
-            return Answer(200, orjson.dumps(said))
+        if parts.path == "/2/tweets":
+            return self._by_id(query["ids"].split(","))
         since = int(query.get("since_id", "0"))
         if 0 < since < self.oldest:
             detail = "'since_id' must be a tweet id created after [TIMESTAMP]."
@@ -77,6 +78,23 @@ class Conversation:
         users = [{"id": one["author_id"], "username": f"name{one['author_id']}"} for one in page]
         told = {"data": page, "includes": {"users": users}, "meta": more}
         return Answer(200, orjson.dumps(told))
+
+    def _by_id(self, ids: list[str]) -> Answer:
+        """What is there as data, what is not as errors, beside each other."""
+        self.asked_for += ids
+        standing = {one["id"]: one for one in self.posts}
+        problems = "https://api.twitter.com/2/problems/"
+        missing = [one for one in ids if one not in standing or one in self.hidden]
+        errors = [
+            {
+                "resource_id": one,
+                "type": problems
+                + ("not-authorized-for-resource" if one in self.hidden else "resource-not-found"),
+            }
+            for one in missing
+        ]
+        data = [standing[one] for one in ids if one not in missing]
+        return Answer(200, orjson.dumps({"data": data, "errors": errors}))
 
 
 @pytest.fixture
@@ -146,6 +164,34 @@ async def test_what_is_new_in_a_customers_conversation_is_found_and_paid_for_onc
     assert native(found) == ["104", "105"]
     assert found[0].direction is Direction.outbound
     assert [one for one in seen if one.startswith("until")] == []
+
+
+async def test_a_waiting_post_that_its_author_deleted_is_told_once_and_a_hidden_one_is_not(
+    source: XConversations, conversation: Conversation
+) -> None:
+    conversation.posts = [post(100, "900", None), post(101, "7", 100)]
+    _, seen = await looks(source, {})
+    conversation.hidden = {"101"}
+    found, seen = await looks(source, seen)
+    assert found == []
+    conversation.hidden.clear()
+    del conversation.posts[1]
+    (gone,), seen = await looks(source, seen)
+    assert (gone.action, native([gone])) == (Action.deleted, ["101"])
+    asked = len(conversation.asked_for)
+    found, seen = await looks(source, seen)
+    assert found == []
+    assert len(conversation.asked_for) == asked, "it is not asked for again"
+
+
+async def test_the_deletion_of_an_edited_post_is_told_of_the_item_that_it_was(
+    source: XConversations, conversation: Conversation
+) -> None:
+    details = {"post": "109", "first": "101"}
+    look = await source.look(Thread("101", (details,), frozenset({"7"}), {}))
+    (gone,) = [await source.parse(one, Receipt(NOW, reread=True)) for one in look.events]
+    assert isinstance(gone, Notification)
+    assert gone.event_id.endswith(":101:deleted")
 
 
 async def test_what_the_webhook_brings_as_well_is_the_same_event(

@@ -30,7 +30,6 @@ CLOSES_SOON = timedelta(hours=1)
 """A reply window that closes within this time is said."""
 NO_WORD = timedelta(minutes=10)
 """So long after its expiry an answer of which nobody told anything is for a person to look after."""
-_MESSAGE_WINDOW = timedelta(hours=24)
 _COMMENT_WINDOW = timedelta(days=7)
 
 
@@ -106,7 +105,7 @@ def ways(account: Account | None, item: Item, heard_at: datetime | None) -> tupl
             public, private = Way(False, 280), Way(True, 10_000)
         case FacebookAccount() | InstagramAccount() if account.settings.access_token:
             facebook = account.platform == "facebook"
-            window = _MESSAGE_WINDOW if item.private else _COMMENT_WINDOW
+            window = account.settings.message_window if item.private else _COMMENT_WINDOW
             closes = ((item.private and heard_at) or item.source_time) + window
             public = Way(False, 8_000 if facebook else 300)
             private = Way(True, 2_000 if facebook else 1_000, closes_at=closes)

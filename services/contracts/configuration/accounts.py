@@ -80,6 +80,10 @@ class XAccount(_Account):
     settings: XSettings = XSettings()
 
 
+MESSAGE_WINDOW = timedelta(hours=24)
+HUMAN_AGENT_WINDOW = timedelta(days=7)
+
+
 class MetaSettings(Section):
     """Meta's webhooks: /webhooks/meta."""
 
@@ -89,10 +93,18 @@ class MetaSettings(Section):
     """Environment variable with the verify token that was typed into Meta's dashboard."""
     access_token: SecretName | None = None
     """Environment variable with a token of this page or account; none: it is only listened to."""
+    human_agent: bool = False
+    """Whether Meta has given the app *Human Agent*: messages can then be answered for 7 days, not 24 hours.
+    What Presence sends is written by a person, which is what Meta asks for."""
     api_url: HttpUrl = HttpUrl("https://graph.facebook.com/v23.0")
     """The Graph API, with its version: where answers are posted and gaps are read."""
     backfill_limit: int = Field(2_000, ge=1)
     """At most so many items of one kind are read after a gap; what is beyond is counted and told."""
+
+    @property
+    def message_window(self) -> timedelta:
+        """How long after the person's last message Meta takes an answer (Messenger Platform policy)."""
+        return HUMAN_AGENT_WINDOW if self.human_agent else MESSAGE_WINDOW
 
 
 class FacebookAccount(_Account):

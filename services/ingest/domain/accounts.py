@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from services.contracts.configuration import (
@@ -33,6 +34,9 @@ class OwnAccount:
     brand: str
     own_ids: frozenset[str]
     """Native ids of all of the brand's accounts in the same id space: their items are outbound."""
+    elsewhere: tuple[str, ...] = ()
+    """Mastodon: `handle@server` of the brand's accounts on other servers. This server knows them by ids of
+    its own, which only it can tell: never a handle decides who wrote something."""
     listed_authors: frozenset[str] = frozenset()
     """Author ids on any of the brand's lists: `known`."""
     automatic_apps: frozenset[str] = frozenset()
@@ -56,6 +60,17 @@ def native_id(account: Account) -> str:
     return account.id
 
 
+def _elsewhere(account: Account, accounts: Iterable[Account]) -> Iterator[str]:
+    if not isinstance(account, MastodonAccount):
+        return
+    here = account.settings.url.host
+    for one in accounts:
+        if not isinstance(one, MastodonAccount) or one.brand != account.brand or not one.handle:
+            continue
+        if one.settings.url.host != here:
+            yield f"{one.handle.removeprefix('@').partition('@')[0]}@{one.settings.url.host}"
+
+
 def own_accounts(configuration: Configuration) -> dict[tuple[str, str], OwnAccount]:
     """Every account of presence.yaml, by (platform, id)."""
     spaces: dict[tuple[str, tuple[str, str]], set[str]] = defaultdict(set)
@@ -75,6 +90,7 @@ def own_accounts(configuration: Configuration) -> dict[tuple[str, str], OwnAccou
             native_id=native_id(account),
             brand=account.brand,
             own_ids=frozenset(spaces[account.brand, _id_space(account)]),
+            elsewhere=tuple(_elsewhere(account, configuration.accounts)),
             listed_authors=frozenset(id_ for name, _, id_ in split if name == account.platform),
             automatic_apps=frozenset(account.automation.app_ids),
             automatic_texts=frozenset(map(squeezed, account.automation.texts)),

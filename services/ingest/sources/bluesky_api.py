@@ -43,6 +43,8 @@ DEEP = timedelta(days=3)
 """And so far down by every deep one; the ids of events are kept for longer."""
 DEEP_EVERY = 900.0
 """Seconds between deep looks; one follows every gap."""
+NOT_INDEXED = "Profile not found"
+"""The AppView's words for an account that it has not met: a new one, or one that has just moved."""
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 PAGE = 100
 REMEMBERED = 10_000
@@ -289,7 +291,13 @@ class BlueskyAccountFeed:
             # Not left to the account's own setting, which may hide all but those it follows.
             method, holds = "app.bsky.notification.listNotifications", "notifications"
             query["priority"] = "false"
-        found = await self.session.get(method, **query)
+        try:
+            found = await self.session.get(method, **query)
+        except Answered as answer:
+            if feed == POSTS and answer.says == NOT_INDEXED:
+                says = "the network has not indexed the account's profile yet: it takes minutes"
+                raise Transient(PullReason.unexpected, says) from answer
+            raise
         listed = found.get(holds) if isinstance(found, dict) else None
         if not isinstance(listed, list):
             raise Transient(PullReason.unexpected, f"{method}: no list")

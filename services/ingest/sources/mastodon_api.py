@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -21,6 +22,7 @@ from services.ingest.domain.threads import Thread
 from services.ingest.sources import mastodon_threads
 from services.ingest.sources.http_answers import as_ours, retry_after
 from services.ingest.sources.mastodon import parse_event, status_to_root
+from services.ingest.sources.mastodon_missing import Missing
 from services.ingest.sources.pulled import Event, Look, Page, PullReason
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient
@@ -29,6 +31,10 @@ NOTIFICATIONS, STATUSES = "notifications", "statuses"
 SILENCE = 60.0
 """Seconds without a byte after which a stream counts as dead: servers send a heartbeat every 15."""
 ROOTS_KEPT = 5_000
+LOOK_ELSEWHERE = 3600.0
+"""Seconds between questions for an own account of another server that this one has not met."""
+PEOPLE_ASKED = 40
+"""Relationships in one question."""
 REQUESTS_LEFT = 60
 """Of the server's rate limit: below it the rest is for the feeds, and roots wait for a later event."""
 
@@ -51,6 +57,8 @@ class MastodonAccountFeed:
         self._streaming: str | None = None
         self._requests_left: int | None = None
         self._roots: OrderedDict[str, str] = OrderedDict()
+        self._elsewhere = list(account.elsewhere)
+        self._looked_elsewhere = 0.0
         self._http = httpx.AsyncClient(
             base_url=self._base,
             headers={"authorization": f"Bearer {token.get_secret_value()}"},
@@ -66,6 +74,7 @@ class MastodonAccountFeed:
                 PullReason.wrong_account,
                 f"the token is of account {who or 'nobody'}, presence.yaml says {self.account.id}",
             )
+        await self._find_own_elsewhere()
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[AsyncIterator[Event]]:
@@ -185,7 +194,53 @@ class MastodonAccountFeed:
         """See ThreadSource."""
         if self._requests_left is not None and self._requests_left < REQUESTS_LEFT:
             raise Transient(PullReason.rate_limited, "the rest of the limit is for live events")
-        return await mastodon_threads.look(self._get_if_there, thread, self._remember)
+        if self._elsewhere and self._clock.monotonic() - self._looked_elsewhere >= LOOK_ELSEWHERE:
+            await self._find_own_elsewhere()
+        missing = Missing(self._is_shown_to_anybody, self._is_blocked_by, thread.customers)
+        return await mastodon_threads.look(self._get_if_there, missing, thread, self._remember)
+
+    async def _is_shown_to_anybody(self, status: str) -> bool | None:
+        """Asked without our token. See `Shown`."""
+        request = self._http.build_request("GET", f"/api/v1/statuses/{quote(status, safe='')}")
+        del request.headers["authorization"]
+        try:
+            response = await self._http.send(request)
+            if response.status_code in (401, 403):
+                return None
+            self._check(response)
+        except httpx.HTTPError as error:
+            raise as_ours(error) from error
+        except Permanent as error:
+            if error.reason is PullReason.gone:
+                return False
+            raise
+        return True
+
+    async def _is_blocked_by(self, accounts: Collection[str]) -> bool | None:
+        """See `Blocked`."""
+        query = "&".join(f"id[]={quote(one, safe='')}" for one in sorted(accounts)[:PEOPLE_ASKED])
+        try:
+            told, _ = await self._get(f"/api/v1/accounts/relationships?{query}")
+        except Permanent as error:
+            if error.reason in (PullReason.credentials, PullReason.gone):
+                return None
+            raise
+        if not isinstance(told, list):
+            return None
+        return any(isinstance(one, dict) and one.get("blocked_by") is True for one in told)
+
+    async def _find_own_elsewhere(self) -> None:
+        """The brand's accounts on other servers, by the ids that this server gave them.
+
+        One that this server has never met has no id here, and nobody here has met it.
+        """
+        self._looked_elsewhere = self._clock.monotonic()
+        for address in list(self._elsewhere):
+            found = await self._get_if_there(f"/api/v1/accounts/lookup?acct={quote(address)}")
+            if isinstance(found, dict) and found.get("id"):
+                self._elsewhere.remove(address)
+                own_ids = self.account.own_ids | {str(found["id"])}
+                self.account = replace(self.account, own_ids=own_ids)
 
     async def _get_if_there(self, path: str) -> Any:
         try:

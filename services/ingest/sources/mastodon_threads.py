@@ -10,6 +10,7 @@ import orjson
 
 from services.ingest.domain.threads import Node, Thread, changed, concerning, remembered
 from services.ingest.sources.mastodon import EDITED_IN_THREAD, IN_THREAD
+from services.ingest.sources.mastodon_missing import Missing
 from services.ingest.sources.pulled import Event, Look
 
 Read = Callable[[str], Awaitable[Any]]
@@ -21,7 +22,9 @@ OTHER_WAYS = 3
 """Waiting statuses whose own thread is read where the root is gone."""
 
 
-async def look(read: Read, thread: Thread, roots: Callable[[str, list[str]], None]) -> Look:
+async def look(
+    read: Read, missing: Missing, thread: Thread, roots: Callable[[str, list[str]], None]
+) -> Look:
     """See ThreadSource. `roots` is told the first status of the thread, and all below it."""
     waiting = [one["status"] for one in thread.items if one.get("status")]
     statuses = await _statuses(read, thread.root, waiting, roots)
@@ -40,15 +43,15 @@ async def look(read: Read, thread: Thread, roots: Callable[[str, list[str]], Non
     # An edited status is both: its first version may never have been seen.
     edited += [native_id for native_id in new if versions[native_id]]
     events += [_event(EDITED_IN_THREAD, statuses[native_id]) for native_id in edited]
-    missing = {**dict.fromkeys(waiting, ""), **thread.seen}
-    missing = {native_id: one for native_id, one in missing.items() if native_id not in statuses}
-    for native_id in list(missing)[:ASKED_FOR]:
+    visible = {one["status"]: one.get("visibility", "") for one in thread.items if "status" in one}
+    absent = [one for one in dict.fromkeys((*waiting, *thread.seen)) if one not in statuses]
+    for native_id in absent[:ASKED_FOR]:
         status = await read(f"/api/v1/statuses/{quote(native_id, safe='')}")
-        if status is None:
-            del missing[native_id]
+        if status is None and await missing.is_gone(native_id, visible.get(native_id, "")):
+            absent.remove(native_id)
             events.append(Event("delete", native_id, native_id.encode()))
     body = orjson.dumps([event.payload for event in events])
-    return Look(events, remembered(versions, missing, thread.seen), body)
+    return Look(events, remembered(versions, absent, thread.seen), body)
 
 
 async def _statuses(

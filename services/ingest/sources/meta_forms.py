@@ -25,6 +25,29 @@ def post_change(post: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def mention_change(post: dict[str, Any]) -> dict[str, Any]:
+    """Somebody's post that tags the page."""
+    return {"field": "mention", "value": post_change(post)["value"]}
+
+
+def rating_change(rating: dict[str, Any]) -> dict[str, Any]:
+    """A recommendation of the page."""
+    reviewer = rating.get("reviewer")
+    reviewer = reviewer if isinstance(reviewer, dict) else {}
+    return {
+        "field": "ratings",
+        "value": {
+            "item": "rating",
+            "verb": "add",
+            "open_graph_story_id": rating["open_graph_story"].get("id"),
+            "reviewer_id": reviewer.get("id"),
+            "reviewer_name": reviewer.get("name"),
+            "review_text": rating.get("review_text") or "",
+            "created_time": rating.get("created_time"),
+        },
+    }
+
+
 def comment_change(
     comment: dict[str, Any], post: dict[str, Any], verb: str = "add"
 ) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from services.ingest.sources.meta_forms import (
     post_change,
 )
 from services.ingest.sources.meta_graph_api import GraphApi, following, token_ends
+from services.ingest.sources.meta_spoken_of import RATINGS, TAGGED, spoken_of
 from services.ingest.sources.pulled import Event, Look, Page, PullReason
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent
@@ -104,7 +105,7 @@ class MetaGraphFeed:
         self._next_read = dict.fromkeys(self.feeds, 0.0)
         self._read_to: dict[str, datetime] = {}
         self._pending: dict[str, tuple[str, Sequence[_Told]]] = {}
-        self._without_messages = False
+        self._unread: set[str] = set()
 
     async def identify(self) -> None:
         """See PulledSource. What follows is a new connection: everything is read at once."""
@@ -208,6 +209,8 @@ class MetaGraphFeed:
         found: list[_Told] = []
         if self._kind == "page":
             await self._page_feed(begin, found)
+            for edge in (RATINGS, TAGGED):
+                await self._spoken_of(edge, begin, found)
         else:
             await self._instagram_media(begin, found)
         await self._messages(begin, found)
@@ -292,12 +295,24 @@ class MetaGraphFeed:
                 if self._full(found):
                     return
         except Permanent as error:
-            # Comments are read all the same; a page that has no messaging is no broken token.
-            if error.reason is PullReason.credentials and "permission" not in error.detail:
-                raise
-            if not self._without_messages:
-                log.warning("messages of gaps cannot be read", account=self._id, says=str(error))
-            self._without_messages = True
+            self._without("messages", error)
+
+    async def _spoken_of(self, edge: str, begin: datetime, found: list[_Told]) -> None:
+        try:
+            async for at, said, change in spoken_of(self._api, self._id, edge, begin):
+                found.append(self._said(at, said, change))
+                if self._full(found):
+                    return
+        except Permanent as error:
+            self._without(edge, error)
+
+    def _without(self, what: str, error: Permanent) -> None:
+        """The others are read all the same: a page that has no messaging is no broken token."""
+        if error.reason is PullReason.credentials and "permission" not in error.detail:
+            raise error
+        if what not in self._unread:
+            log.warning(f"{what} of gaps cannot be read", account=self._id, says=str(error))
+        self._unread.add(what)
 
     async def _nested(self, parent: dict[str, Any], edge: str) -> AsyncIterator[dict[str, Any]]:
         """A list inside of an object, and its further pages where the reader goes on."""

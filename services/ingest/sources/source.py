@@ -9,6 +9,7 @@ raises: whatever it is handed becomes notifications, rejected or ignored changes
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,32 @@ class Delivery:
 
     headers: Mapping[str, str]
     body: bytes
+
+
+HEADERS_KEPT = 4_096
+"""Characters of a request's headers that go with a dead letter."""
+_OF_THE_CONNECTION = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "accept", "accept-encoding", "te"}
+)
+_SECRET = re.compile(
+    "signature|secret|token|authori[sz]ation|authentication|cookie|password|api-?key"
+)
+
+
+def meaningful(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that a payload may need to be understood: CloudEvents' attributes, the name of an event.
+
+    Never what proves the sender or opens a session.
+    """
+    kept: dict[str, str] = {}
+    left = HEADERS_KEPT
+    for name, value in headers.items():
+        left -= len(name) + len(value)
+        if left < 0:
+            break
+        if name not in _OF_THE_CONNECTION and not _SECRET.search(name):
+            kept[name] = value
+    return kept
 
 
 class RefusalReason(StrEnum):

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from services.contracts import identity
-from services.contracts.events import Author, Kind, Media, Mention
+from services.contracts.events import Action, Author, Kind, Media, Mention
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Deletion, Item, Receipt
 from services.ingest.domain.outcome import Ignored, IgnoreReason, Parsed, Rejected, RejectReason
@@ -82,11 +82,14 @@ def _tweet(raw: Any, account: OwnAccount) -> Item:
     else:
         kinds = _kinds(tweet, mentions, own)
     answers = _answered(tweet, mentions, own) if ours and tweet.reposted is None else None
+    edited = tweet.first_id != tweet.id
     return Item(
-        native_id=tweet.id,
+        native_id=tweet.first_id,
         author=tweet.user.author(),
         kinds=frozenset(kinds),
-        root=(tweet.reposted.id if tweet.reposted else tweet.reply_to) or tweet.id,
+        action=Action.edited if edited else Action.created,
+        version=tweet.id if edited else None,
+        root=(tweet.reposted.id if tweet.reposted else tweet.reply_to) or tweet.first_id,
         in_reply_to=tweet.reply_to,
         answers=answers,
         addressed=Kind.reply in kinds,
@@ -98,8 +101,13 @@ def _tweet(raw: Any, account: OwnAccount) -> Item:
         mentions=tuple(Mention(id=one.id, handle=one.handle) for one in mentions),
         permalink=_permalink(tweet.user, tweet.id),
         happened_at=tweet.timestamp or tweet.created_at,
-        address={"post": tweet.id} if tweet.reposted is None else None,
+        address=_address(tweet) if tweet.reposted is None else None,
     )
+
+
+def _address(tweet: payloads.Tweet) -> dict[str, str]:
+    """An answer goes to the newest version; `first` is what the item is called where that is another."""
+    return {"post": tweet.id, **({"first": tweet.first_id} if tweet.first_id != tweet.id else {})}
 
 
 def parse_post(raw: Any, account: OwnAccount, receipt: Receipt) -> Parsed:
@@ -118,6 +126,11 @@ def _app_name(source: str | None) -> str | None:
     """X names the posting app as a link; an account's automation lists it by its name."""
     match = _APP_NAME.fullmatch(source or "")
     return match[1] if match else source
+
+
+def parse_gone(raw: Any, account: OwnAccount, receipt: Receipt) -> Parsed:
+    """A post that X no longer has; its deletion by webhook, where there is one, is the same event."""
+    return read_change(lambda: _deleted(raw, account), account, receipt, "tweet_delete")
 
 
 def _deleted(raw: Any, account: OwnAccount) -> Item:

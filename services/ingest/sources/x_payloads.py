@@ -69,6 +69,10 @@ class Referred(Native):
     user: Writer
 
 
+class EditHistory(Native):
+    initial: NativeId | None = Field(None, alias="initial_tweet_id")
+
+
 class Tweet(Native):
     id: NativeId = Field(alias="id_str")
     user: User
@@ -85,6 +89,12 @@ class Tweet(Native):
     quoted: Referred | None = Field(None, alias="quoted_status")
     language: str | None = Field(None, alias="lang")
     source: str | None = None
+    edits: EditHistory | None = Field(None, alias="edit_history")
+
+    @property
+    def first_id(self) -> str:
+        """The id under which the post began: every edit gives it another."""
+        return (self.edits.initial if self.edits else None) or self.id
 
     @property
     def words(self) -> str:

@@ -1,8 +1,9 @@
 """X's conversations: who answers our customers there, by recent search.
 
-Account Activity brings what names or answers us. A conversation is searched (`conversation_id:`) for the
-rest: only what is newer than the last look, since X counts every post that it shows. What is deleted later
-is not told. The search reaches back seven days.
+Account Activity brings what names or answers us, and of deletions only our own. A conversation is searched
+(`conversation_id:`) for the rest: only what is newer than the last look, since X counts every post that it
+shows. The waiting posts themselves are asked for by id: who deleted one waits no more. The search reaches
+back seven days.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import orjson
@@ -24,7 +24,7 @@ from services.ingest.domain.threads import Node, Thread, concerning, remembered
 from services.ingest.sources.http_answers import as_ours, retry_after
 from services.ingest.sources.polling import quiet_stream
 from services.ingest.sources.pulled import Event, Look, Page, PullReason
-from services.ingest.sources.x import parse_post
+from services.ingest.sources.x import parse_gone, parse_post
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient
 
@@ -34,6 +34,11 @@ KNOWN = 1_000
 """Posts whose conversation is remembered."""
 _UNTIL = "until "
 """Before the id of the newest post that was found, where that is none of our business."""
+_GONE = "gone "
+"""Before the id of a waiting post that was told as deleted."""
+GONE = "tweet_delete"
+AT_ONCE = 100
+"""Posts in one question."""
 _FIELDS = {
     "tweet.fields": "created_at,conversation_id,in_reply_to_user_id,referenced_tweets,entities,lang",
     "expansions": "author_id",
@@ -80,6 +85,8 @@ class XConversations:
 
     async def parse(self, event: Event, receipt: Receipt) -> Parsed:
         """As the webhook's."""
+        if event.name == GONE:
+            return parse_gone(event.payload, self.account, receipt)
         return parse_post(event.payload, self.account, receipt)
 
     def asks_to_refetch(self, event: Event) -> bool:
@@ -89,9 +96,14 @@ class XConversations:
     async def look(self, thread: Thread) -> Look:
         """See ThreadSource."""
         waiting = [one["post"] for one in thread.items if one.get("post")]
-        conversation = await self._conversation(waiting)
+        conversation, gone = await self._standing(waiting, thread.seen)
+        first = {
+            one["post"]: one.get("first", one["post"]) for one in thread.items if "post" in one
+        }
+        told_gone = [_gone(first[one]) for one in gone]
+        seen = {**thread.seen, **{f"{_GONE}{one}": "" for one in gone}}
         if conversation is None:
-            return Look((), thread.seen, b"[]")
+            return Look(told_gone, seen, orjson.dumps(gone))
         posts = await self._since(conversation, _newest(thread.seen))
         nodes = [
             Node(str(one["id_str"]), one["in_reply_to_status_id_str"], one["user"]["id_str"])
@@ -99,8 +111,8 @@ class XConversations:
         ]
         ours = concerning(nodes, {*waiting, *thread.seen}, thread.customers)
         told = [one for one in posts if one["id_str"] in ours]
-        events = [Event("tweet", one, orjson.dumps(one)) for one in reversed(told)]
-        seen = {one: "" for one in thread.seen if one.isdigit()}
+        events = [Event("tweet", one, orjson.dumps(one)) for one in reversed(told)] + told_gone
+        seen = {one: "" for one in seen if one.isdigit() or one.startswith(_GONE)}
         seen |= {one["id_str"]: "" for one in reversed(told)}
         # Also what does not concern us: the next search begins behind it.
         newest = _newest([*thread.seen, *(one["id_str"] for one in posts)])
@@ -112,21 +124,29 @@ class XConversations:
         """See PulledSource."""
         await self._http.aclose()
 
-    async def _conversation(self, posts: list[str]) -> str | None:
-        """The id of the whole conversation; None where the posts are gone."""
-        for post in posts:
-            if post in self._conversations:
-                return self._conversations[post]
-        for post in posts[:3]:
-            path = f"/2/tweets/{quote(post, safe='')}"
-            told = await self._get(path, {"tweet.fields": "conversation_id"})
-            found = _object(told.get("data")).get("conversation_id")
-            if found:
-                self._conversations[post] = str(found)
-                while len(self._conversations) > KNOWN:
-                    self._conversations.popitem(last=False)
-                return str(found)
-        return None
+    async def _standing(
+        self, waiting: list[str], seen: Mapping[str, str]
+    ) -> tuple[str | None, list[str]]:
+        """The id of the whole conversation (None where it cannot be told), and which posts are gone."""
+        asked = [one for one in waiting if f"{_GONE}{one}" not in seen][:AT_ONCE]
+        known = next(
+            (self._conversations[one] for one in waiting if one in self._conversations), None
+        )
+        if not asked:
+            return known, []
+        query = {"ids": ",".join(asked), "tweet.fields": "conversation_id"}
+        told = await self._get("/2/tweets", query)
+        for one in _objects(told.get("data")):
+            if one.get("id") and one.get("conversation_id"):
+                known = self._conversations[str(one["id"])] = str(one["conversation_id"])
+        while len(self._conversations) > KNOWN:
+            self._conversations.popitem(last=False)
+        gone = {
+            str(one.get("resource_id"))
+            for one in _objects(told.get("errors"))
+            if str(one.get("type")).endswith("/resource-not-found")
+        }
+        return known, [one for one in asked if one in gone]
 
     async def _since(self, conversation: str, since: str | None) -> list[dict[str, Any]]:
         try:
@@ -186,6 +206,11 @@ class XConversations:
         raise Permanent(PullReason.unexpected, says)
 
 
+def _gone(post: str) -> Event:
+    told = {"status": {"id": post}}
+    return Event(GONE, told, orjson.dumps(told))
+
+
 def _newest(seen: Iterable[str]) -> str | None:
     """Ids grow with time."""
     numbers = [one.removeprefix(_UNTIL) for one in seen]
@@ -206,6 +231,7 @@ def _as_webhook(post: dict[str, Any], users: Mapping[str, dict[str, Any]]) -> di
         "text": post.get("text") or "",
         "created_at": post.get("created_at"),
         "lang": post.get("lang"),
+        "edit_history": {"initial_tweet_id": _first(post.get("edit_history_tweet_ids"))},
         "in_reply_to_status_id_str": str(answered["id"]) if answered.get("id") else None,
         "in_reply_to_user_id_str": post.get("in_reply_to_user_id"),
         "user": {
@@ -229,6 +255,10 @@ def _as_webhook(post: dict[str, Any], users: Mapping[str, dict[str, Any]]) -> di
             ],
         },
     }
+
+
+def _first(ids: Any) -> str | None:
+    return str(ids[0]) if isinstance(ids, list) and ids else None
 
 
 def _object(value: Any) -> dict[str, Any]:

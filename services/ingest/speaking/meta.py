@@ -14,6 +14,7 @@ import orjson
 from pydantic import SecretStr
 
 from services.contracts.configuration import Account, FacebookAccount, InstagramAccount
+from services.contracts.configuration.accounts import MESSAGE_WINDOW, MetaSettings
 from services.contracts.events import Author, Kind
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.address import Address
@@ -24,8 +25,6 @@ from services.ingest.speaking.port import Ambiguous, Posted, SpeakReason
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent
 
-MESSAGE_WINDOW = timedelta(hours=24)
-"""After the person's last message (developers.facebook.com, Messenger Platform policy)."""
 PRIVATE_REPLY_WINDOW = timedelta(days=7)
 """After the comment or post, once (Private Replies)."""
 COMMENT_LIMIT = {"facebook": 8_000, "instagram": 300}
@@ -42,9 +41,15 @@ class MetaSpeaker:
     key_lifetime = timedelta(0)
 
     def __init__(
-        self, account: OwnAccount, url: str, token: SecretStr, app_secret: SecretStr, clock: Clock
+        self,
+        account: OwnAccount,
+        settings: MetaSettings,
+        token: SecretStr,
+        app_secret: SecretStr,
+        clock: Clock,
     ) -> None:
         self.account = account
+        self._window = settings.message_window
         self._clock = clock
         written = token.get_secret_value()
         # Proves that the caller has the app's secret and not only a token that leaked.
@@ -52,7 +57,7 @@ class MetaSpeaker:
             app_secret.get_secret_value().encode(), written.encode(), hashlib.sha256
         ).hexdigest()
         client = httpx.AsyncClient(
-            base_url=url.rstrip("/"),
+            base_url=str(settings.api_url).rstrip("/"),
             headers={"authorization": f"Bearer {written}"},
             params={"appsecret_proof": proof},
             timeout=TIMEOUT,
@@ -72,7 +77,7 @@ class MetaSpeaker:
             says = "Instagram takes no private answer to a mention: answer in public"
             return Refusal(RefusalCause.visibility, says)
         if draft.private:
-            closes = _closes(address)
+            closes = self._closes(address)
             if now >= closes:
                 says = f"Meta takes no private answer after {closes:%Y-%m-%d %H:%M} UTC"
                 return Refusal(RefusalCause.window_closed, says)
@@ -93,13 +98,25 @@ class MetaSpeaker:
                 "recipient": _recipient(address),
                 "message": {"text": draft.text},
             }
-            if "person" in address.details and self.account.platform == "facebook":
-                body["messaging_type"] = "RESPONSE"
+            if "person" in address.details:
+                body |= self._message_type(address)
             told = await self._api.write("/me/messages", json=body)
             return self._posted(told, "message_id", draft, address, Kind.direct)
         path, body = self._comment(draft, address)
         told = await self._api.write(path, json=body)
         return self._posted(told, "id", draft, address, Kind.comment)
+
+    def _closes(self, address: Address) -> datetime:
+        """When the last private answer may begin."""
+        if "person" in address.details:
+            return _written(address) + self._window
+        return address.said_at + PRIVATE_REPLY_WINDOW
+
+    def _message_type(self, address: Address) -> dict[str, str]:
+        """Within a day an answer needs no tag; after that the one for what a person writes."""
+        if self._clock.now() >= _written(address) + MESSAGE_WINDOW:
+            return {"messaging_type": "MESSAGE_TAG", "tag": "HUMAN_AGENT"}
+        return {"messaging_type": "RESPONSE"} if self.account.platform == "facebook" else {}
 
     def _comment(self, draft: Draft, address: Address) -> tuple[str, dict[str, Any]]:
         details = address.details
@@ -140,11 +157,9 @@ class MetaSpeaker:
         await self._api.http.aclose()
 
 
-def _closes(address: Address) -> datetime:
-    """When the last private answer may begin."""
-    if "person" in address.details:
-        return (address.heard_at or address.said_at) + MESSAGE_WINDOW
-    return address.said_at + PRIVATE_REPLY_WINDOW
+def _written(address: Address) -> datetime:
+    """When the person last wrote in private."""
+    return address.heard_at or address.said_at
 
 
 def _recipient(address: Address) -> dict[str, str]:
@@ -184,5 +199,5 @@ def build(account: Account, own: OwnAccount, secrets: Any, clock: Clock) -> Meta
     settings = account.settings
     if settings.access_token is None:
         return None
-    url, token, app_secret = settings.api_url, settings.access_token, settings.app_secret
-    return MetaSpeaker(own, str(url), secrets(token), secrets(app_secret), clock)
+    token, app_secret = secrets(settings.access_token), secrets(settings.app_secret)
+    return MetaSpeaker(own, settings, token, app_secret, clock)

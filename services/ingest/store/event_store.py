@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, LiteralString, Protocol
 
@@ -40,6 +40,8 @@ class Original:
     body: bytes
     received_at: datetime
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the request, names in lower case; empty for what we fetched."""
 
 
 Entry = tuple[Original, Sequence[str]]
