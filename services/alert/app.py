@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from functools import partial
 
 from psycopg import OperationalError
@@ -297,10 +296,10 @@ class AlertService:
         inbox = Inbox(self._pool, cluster)
         recorded = await inbox.progress(CLASSIFIED.name)
         await asyncio.to_thread(self._ends.rewind, recorded)
-        intake = IntakeProgress(self._ends, inbox, CLASSIFIED, self._consumption, self._clock)
+        intake = IntakeProgress(self._ends, inbox, CLASSIFIED, self._clock)
         await intake.begin()
         self._intake = intake
-        self._subscribe(inbox, intake)
+        self._subscribe(inbox)
         if await asyncio.to_thread(is_tripped, self._settings, SERVICE):
             self._consumption.stop_line(
                 "alert is stopped by its dead-letter limit: `presence dlq resume alert`"
@@ -308,11 +307,7 @@ class AlertService:
         self._start_workers(inbox, intake)
         await self._broker.start()
 
-    def _subscribe(self, inbox: Inbox, intake: IntakeProgress) -> None:
-        def arrived(newest: datetime) -> None:
-            intake.handled(newest)
-            self._wake.fold.set()
-
+    def _subscribe(self, inbox: Inbox) -> None:
         guard = DeadLetterGuard(
             service=SERVICE,
             topic=CLASSIFIED,
@@ -325,7 +320,7 @@ class AlertService:
             guard,
             self._dead_letters,
             self._clock,
-            arrived=arrived,
+            arrived=self._wake.fold.set,
         )
         subscribe_batch(
             self._broker,

@@ -29,7 +29,11 @@ select id, event_id, payload from alert.inbox
 where folded_at is null and failed is null order by id limit %(limit)s
 
 -- name: inbox_waiting
-select count(*) as waiting from alert.inbox where folded_at is null and failed is null
+select count(*) as waiting from alert.inbox
+where folded_at is null and failed is null and (%(up_to)s::bigint is null or id <= %(up_to)s)
+
+-- name: inbox_newest
+select coalesce(max(id), 0) as newest from alert.inbox where folded_at is null and failed is null
 
 -- name: inbox_folded
 -- The bytes go: the facts are in items, and a deleted person's words are not kept twice.
