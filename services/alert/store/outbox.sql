@@ -15,6 +15,7 @@ where e.id = o.episode and o.purpose = 'page'
   and (o.state = 'pending' or (o.state = 'leased' and o.lease_until < alert.now()))
   and case coalesce(o.call, '') when 'promise' then false
       when 'handover' then e.claimed_by is distinct from o.target or e.state <> 'claimed'
+      when 'risen' then e.state not in ('open', 'claimed')
       else e.state <> 'open' end
   and (%(destination)s::text is null or o.destination = %(destination)s)
 
@@ -65,6 +66,7 @@ where o.id = %(id)s and o.attempt = %(attempt)s and o.state = 'leased'
          select from alert.episodes e where e.id = o.episode
            and case coalesce(o.call, '') when 'promise' then true
                when 'handover' then e.claimed_by = o.target and e.state = 'claimed'
+               when 'risen' then e.state in ('open', 'claimed')
                else e.state = 'open' end))
 returning o.id
 
