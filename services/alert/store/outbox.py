@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -307,6 +307,10 @@ class PostgresOutbox:
     async def down(self, destination: str, reason: DeliveryReason) -> int:
         """See ports.Outbox."""
         return await self._stand_ins.down(destination, reason)
+
+    async def abandon(self, configured: Sequence[str]) -> int:
+        """What waits for a destination that left the configuration goes elsewhere; how many rows went."""
+        return await self._stand_ins.abandon(configured)
 
     async def up(self, destination: str) -> None:
         """See ports.Outbox."""

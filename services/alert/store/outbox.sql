@@ -119,6 +119,21 @@ for update of o skip locked
 -- name: outbox_handed_on
 update alert.outbox set state = 'cancelled', reason = 'handed_on' where id = any(%(ids)s)
 
+-- name: outbox_homeless
+-- Destinations that messages wait for and that nobody delivers to any more.
+select distinct destination from alert.outbox
+where (state = 'pending' or (state = 'leased' and lease_until < alert.now()))
+  and destination <> all(%(known)s)
+
+-- name: outbox_unlease
+update alert.outbox set state = 'pending', lease_until = null, ambiguous = true
+where destination = %(destination)s and state = 'leased' and lease_until < alert.now()
+
+-- name: outbox_abandon
+-- What was handed on, or belongs beneath a card that stands nowhere any more.
+update alert.outbox set state = 'cancelled', reason = 'handed_on'
+where destination = %(destination)s and state = 'pending'
+
 -- name: destinations_down
 select distinct source as destination from alert.troubles
 where kind = 'destination_down' and ended_at is null
