@@ -263,6 +263,7 @@ class AlertService:
             self._clock,
             incidents=self._boards,
             changed=self._home.changed,
+            starts=self._starts,
         )
         return SlackInbound(
             interactions,

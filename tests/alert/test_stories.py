@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from services.alert.chat.slack_home import home_of
+from services.alert.console.rows import open_episodes
 from services.alert.domain.boards.board import BoardKind
 from services.alert.domain.card import CardState
 from services.alert.ports import ActResult, DeliveryReason, MessageRef, Purpose
@@ -780,6 +782,40 @@ async def test_a_claim_on_the_newer_of_two_cards_holds_when_they_turn_out_to_be_
         assert rows == [("ben",)]
         await told.at(12)
         assert await told.sweep() == []
+
+
+async def test_private_words_are_for_who_answers_for_the_brand_and_for_nobody_without_a_name(
+    postgres: FreshDatabase,
+) -> None:
+    text = PRESENCE.replace(
+        "  - {id: air, name: Air,", "  - {id: sea, name: Sea}\n  - {id: air, name: Air,"
+    )
+    text = text.replace("name: Ben, roles", "name: Ben, brands: [sea], roles")
+    async with story(postgres(), configuration(text)) as told:
+        await told.hear(notified("q", at(0), private=True, text="SECRET"))
+        episode = await told.only()
+        for reader in (None, "eva", "ben", "gone"):
+            card = await told.episodes.card(episode, reader)
+            assert card is not None
+            assert "SECRET" not in repr(card), reader
+        for reader in ("mia", "tom"):
+            card = await told.episodes.card(episode, reader)
+            assert card is not None
+            assert card.words == "SECRET"
+
+
+async def test_a_list_for_a_persons_brands_knows_them_by_their_ids(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0)))
+        found = await told.episodes.open()
+        mia = told.file.person("mia")
+        assert mia is not None
+        for brands, many in ((("air",), 1), (("sea",), 0), ((), 1)):
+            theirs = mia.model_copy(update={"brands": brands})
+            assert len(open_episodes(found, theirs, at(0)).episodes) == many
+            assert len(home_of(theirs, (), (), found).waiting) == many
 
 
 async def test_a_second_round_tells_its_channels_again(postgres: FreshDatabase) -> None:
