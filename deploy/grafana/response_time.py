@@ -22,6 +22,8 @@ from deploy.grafana.panels import (
 
 _P = 'platform=~"$platform"'
 _FIRST = f'presence_first_response_seconds_bucket{{{_P},hours="$hours"}}'
+# Every replica reads the same figures from the database; history that is only listed waits for nobody.
+_WAITING = f'{{{_P},state=~"open|claimed"}}'
 _GOOD_TO_BAD = (Threshold("green"), Threshold("orange", 900), Threshold("red", 1800))
 _SHARE = (Threshold("red"), Threshold("orange", 0.7), Threshold("green", 0.9))
 
@@ -39,13 +41,13 @@ def _now() -> tuple[Panel, ...]:
         stat(
             "Waiting for an answer",
             "Conversations that wait for a person right now.",
-            Query(f"sum(presence_open_episodes{{{_P}}}) or vector(0)"),
+            Query(f"sum(max by (platform, state) (presence_open_episodes{_WAITING})) or vector(0)"),
             unit="short",
         ),
         stat(
             "Longest wait",
             "How long the person who has waited longest has been waiting.",
-            Query(f"max(presence_oldest_unanswered_seconds{{{_P}}})"),
+            Query(f"max(presence_oldest_unanswered_seconds{_WAITING})"),
             unit="s",
             thresholds=_GOOD_TO_BAD,
             empty="nobody waits",
@@ -80,7 +82,7 @@ def _now() -> tuple[Panel, ...]:
             "Held back",
             "Messages addressed to us that look like spam or news. Nobody is paged for them; a "
             "person releases or confirms them.",
-            Query(f"sum(presence_held_back{{{_P}}}) or vector(0)"),
+            Query(f"sum(max by (platform) (presence_held_back{{{_P}}})) or vector(0)"),
             unit="short",
             thresholds=(Threshold("text"), Threshold("orange", 10)),
         ),
@@ -169,7 +171,7 @@ def _load() -> tuple[Panel, ...]:
         lines(
             "On call",
             "1: somebody is on call and present. 0: nobody is, and pages go to the fallback.",
-            Query("presence_oncall_present", "{{rota}}"),
+            Query("max by (rota) (presence_oncall_present)", "{{rota}}"),
             unit="short",
         ),
     )

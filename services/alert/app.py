@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from functools import partial
 
 from psycopg import OperationalError
@@ -13,8 +12,6 @@ from services.alert.absence_calendars import AbsenceCalendars
 from services.alert.boards import LiveBoards
 from services.alert.chat.destinations import (
     bot_tokens,
-    open_destinations,
-    open_pipelines,
     send_sign_in,
     sign_in_ways,
 )
@@ -25,9 +22,9 @@ from services.alert.chat.slack_commands import SlackCommands
 from services.alert.chat.slack_inbound import SlackInbound
 from services.alert.chat.slack_interactions import SlackInteractions
 from services.alert.chat.slack_socket import SlackSocket
-from services.alert.chat.teams_bot import TeamsBotDestination
 from services.alert.chat.teams_interactions import TeamsInteractions
 from services.alert.console.app import create_app
+from services.alert.deliveries import Deliveries
 from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler, OutcomeHandler
 from services.alert.home_tabs import HomeTabs
 from services.alert.intake import IntakeProgress, TopicEnds
@@ -52,7 +49,7 @@ from services.alert.store.overrides import PostgresRoster
 from services.alert.store.shift_starts import PostgresShiftStarts
 from services.alert.store.sources import Sources
 from services.alert.sweep import Sweep, WakeUps
-from services.alert.team_file import TeamFile, checks
+from services.alert.team_file import TeamFile, checks, destination_secrets
 from services.contracts.configuration import Configuration
 from services.contracts.configuration import SlackDestination as SlackSection
 from services.contracts.topics import (
@@ -145,23 +142,25 @@ class AlertService:
             open_keepers(self._pool, self.active, self._episodes, self._metrics, self._starts),
             self._wake.changed,
         )
-        self._file = TeamFile(settings.config, loaded.sha256, self._pool, self._clock.now)
+        self._file = TeamFile(
+            settings.config, loaded.sha256, self._pool, self._clock.now, (destination_secrets,)
+        )
         shared = (self._pool, self.active, self._metrics, self._wake.changed)
         self._answers, self._doings = Answers(*shared), Doings(*shared)
         self._outgoing, self._reminders = Outgoing(*shared), Reminders(*shared)
         self._links = _links(settings, self._clock)
-        self._channels = open_destinations(
-            loaded.configuration, secret=secret, links=self._links, clock=self._clock
-        )
-        self._pipelines = open_pipelines(
-            self._channels,
+        self._deliveries = Deliveries(
+            self.active,
             self._outbox,
+            secret=secret,
+            links=self._links,
             clock=self._clock,
-            metrics=DeliveryMetrics(self._registry, self._channels),
+            metrics=DeliveryMetrics(self._registry),
         )
+        self._channels = self._deliveries.channels
         # A token that is not there is said before anything starts.
         self._app_tokens = _app_tokens(loaded.configuration)
-        self._wake.deliveries = [pipeline.wake for pipeline in self._pipelines]
+        self._wake.deliveries = [self._deliveries.wake]
         self._slack: SlackInbound | None = None
         self._home: HomeTabs | None = None
         self.app: App = self._routes()
@@ -192,13 +191,8 @@ class AlertService:
         return self._intake is not None and self._intake.may_page
 
     def _routes(self) -> Router:
-        slack = [
-            channel.destination
-            for channel in self._channels.values()
-            if isinstance(channel.destination, SlackDestination)
-        ]
-        if slack:
-            self._slack = self._listen_to_slack(slack)
+        if self._deliveries.slack:
+            self._slack = self._listen_to_slack(self._deliveries.slack)
         console = create_app(
             episodes=self._episodes,
             configuration=self.active,
@@ -223,11 +217,7 @@ class AlertService:
         return router
 
     def _teams_bots(self) -> TeamsInteractions | None:
-        bots = [
-            channel.destination
-            for channel in self._channels.values()
-            if isinstance(channel.destination, TeamsBotDestination)
-        ]
+        bots = self._deliveries.teams
         if not bots:
             return None
         return TeamsInteractions(
@@ -261,7 +251,7 @@ class AlertService:
             self._roster,
             self.active,
             self._clock,
-            slack[0].publish_home,
+            lambda member, blocks: slack[0].publish_home(member, blocks),
         )
         commands = SlackCommands(
             self._episodes,
@@ -270,13 +260,14 @@ class AlertService:
             self._clock,
             incidents=self._boards,
             changed=self._home.changed,
+            starts=self._starts,
         )
         return SlackInbound(
             interactions,
             self._clock,
             command=commands.answer,
             home=self._home.opened,
-            later=slack[0].answer_later,
+            later=lambda url, answer: slack[0].answer_later(url, answer),
             changed=self._home.changed,
         )
 
@@ -294,19 +285,15 @@ class AlertService:
         inbox = Inbox(self._pool, cluster)
         recorded = await inbox.progress(CLASSIFIED.name)
         await asyncio.to_thread(self._ends.rewind, recorded)
-        intake = IntakeProgress(self._ends, inbox, CLASSIFIED, self._consumption, self._clock)
+        intake = IntakeProgress(self._ends, inbox, CLASSIFIED, self._clock)
         await intake.begin()
         self._intake = intake
-        self._subscribe(inbox, intake)
+        self._subscribe(inbox)
         await self._lines.stay_stopped()
         self._start_workers(inbox, intake)
         await self._broker.start()
 
-    def _subscribe(self, inbox: Inbox, intake: IntakeProgress) -> None:
-        def arrived(newest: datetime) -> None:
-            intake.handled(newest)
-            self._wake.fold.set()
-
+    def _subscribe(self, inbox: Inbox) -> None:
         guard = DeadLetterGuard(
             service=SERVICE,
             topic=CLASSIFIED,
@@ -319,7 +306,7 @@ class AlertService:
             guard,
             self._dead_letters,
             self._clock,
-            arrived=arrived,
+            arrived=self._wake.fold.set,
         )
         subscribe_batch(
             self._broker,
@@ -393,8 +380,7 @@ class AlertService:
         )
         for name, loop in watch.loops().items():
             self.workers.start(name, loop())
-        for pipeline in self._pipelines:
-            self.workers.start(f"deliver to {pipeline.destination.id}", pipeline.run())
+        self.workers.start("deliver", self._deliveries.run())
         if self._slack is not None and self._home is not None:
             self.workers.start("home tabs", self._home.keep())
             for name, token, base_url in self._app_tokens:
@@ -409,8 +395,7 @@ class AlertService:
             await self._slack.drain()
         await self._broker.stop()
         await self._producer.close()
-        for channel in self._channels.values():
-            await channel.destination.close()
+        await self._deliveries.close()
         await self._pool.close()
 
     async def _database_answers(self) -> bool:

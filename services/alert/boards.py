@@ -10,8 +10,7 @@ from services.alert.ports import Actor, ActResult, Pressed
 from services.alert.store.boards import keeping
 from services.alert.store.boards.incident import Incidents
 from services.alert.store.boards.keepers import Keeper
-from services.alert.store.folding import AWAY
-from services.alert.store.sql import all_of
+from services.alert.store.sql import AWAY, all_of
 from services.alert.store.writing import Writing
 from services.runtime.logs import get_logger
 from services.runtime.postgres import Pool

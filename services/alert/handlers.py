@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Final, cast
 
 from confluent_kafka import Message
@@ -42,7 +41,7 @@ class InboxHandler:
         dead_letters: Counter,
         clock: Clock,
         *,
-        arrived: Callable[[datetime], None],
+        arrived: Callable[[], None],
     ) -> None:
         self._inbox = inbox
         self._producer = producer
@@ -74,7 +73,7 @@ class InboxHandler:
             self._dead_letters.labels(message.topic(), DeadLetterReason.malformed.value).inc()
             log.warning("a record was put aside", offset=message.offset(), says=why)
         log.debug("stored", records=len(messages), new=new)
-        self._arrived(_newest(messages) or now)
+        self._arrived()
 
 
 class NoticeHandler:
@@ -183,9 +182,3 @@ def _positions(messages: Sequence[Message]) -> list[Position]:
         place = (message.topic() or "", message.partition() or 0)
         following[place] = max(following.get(place, 0), cast("int", message.offset()) + 1)
     return [Position(topic, part, offset) for (topic, part), offset in following.items()]
-
-
-def _newest(messages: Sequence[Message]) -> datetime | None:
-    stamps = [message.timestamp()[1] for message in messages]
-    newest = max(stamps, default=-1)
-    return datetime.fromtimestamp(newest / 1000, UTC) if newest > 0 else None

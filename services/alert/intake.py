@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +14,20 @@ from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
-from services.alert.domain.ignorance import Permission, Waiting, lags, passed, permission
+from services.alert.domain.ignorance import (
+    LAG,
+    LOOK,
+    Permission,
+    Seen,
+    Waiting,
+    lags,
+    permission,
+    read,
+)
 from services.alert.store.inbox import Inbox
 from services.contracts.topics import Topic
 from services.runtime import kafka_settings
 from services.runtime.clock import Clock
-from services.runtime.consumption import Consumption
 from services.runtime.logs import get_logger
 from services.runtime.settings import ServiceSettings
 
@@ -106,50 +115,80 @@ class TopicEnds:
 
 
 class IntakeProgress:
-    """Answers the sweep's question: do we know enough to wake somebody?"""
+    """Answers the sweep's question: do we know enough to wake somebody?
 
-    def __init__(
-        self, ends: TopicEnds, inbox: Inbox, topic: Topic, consumption: Consumption, clock: Clock
-    ) -> None:
+    Invariants: a lag of any replica counts; Kafka is asked beside the sweep, which never waits for it; a
+    Kafka that says nothing for as long as a lag is one.
+    """
+
+    def __init__(self, ends: TopicEnds, inbox: Inbox, topic: Topic, clock: Clock) -> None:
         self._ends = ends
         self._inbox = inbox
         self._topic = topic
-        self._consumption = consumption
         self._clock = clock
         self._waiting: Waiting | None = None
-        self._newest: datetime | None = None
+        self._seen: list[Seen] = []
+        """Ends that were not read when last looked at, oldest first, and the newest of all."""
+        self._asking: asyncio.Future[dict[int, int]] | None = None
+        self._asked = self._answered = clock.now()
         self.may_page = False
         """As of the last look; False until the first."""
 
     async def begin(self) -> None:
         """After a start: wait until intake has passed the end of now."""
         ends = await asyncio.to_thread(self._ends.ends)
-        self._waiting = Waiting(self._clock.now(), ends)
-
-    def handled(self, newest: datetime) -> None:
-        """A batch was stored; its newest record was produced then."""
-        self._newest = newest
+        self._asked = self._answered = self._clock.now()
+        self._waiting = Waiting(self._answered, ends)
 
     async def permission(self) -> Permission:
-        """Whether to page now. Asks Kafka only when a lag begins."""
-        allowed = await self._look()
+        """Whether to page now."""
+        now = self._clock.now()
+        self._look(now)
+        if self._waiting is None and await self._lags(now):
+            log.warning("intake lags: paging waits until it has caught up")
+            self._waiting = Waiting(now, self._seen[-1].ends if self._seen else None)
+        unfolded = await self._unfolded()
+        allowed = permission(self._waiting, unfolded, now)
+        if allowed.page and not allowed.stale:
+            self._waiting = None
         self.may_page = allowed.page
         return allowed
 
-    async def _look(self) -> Permission:
-        now = self._clock.now()
-        if self._waiting is None and lags(self._newest, self._consumption.behind, now):
-            log.warning("intake lags: paging waits until it has caught up")
+    async def _lags(self, now: datetime) -> bool:
+        if now - self._answered > LAG + LOOK:
+            self._seen.clear()  # who knows where the topic ends today
+            return True
+        if not self._seen:
+            return False
+        progress = await self._inbox.progress(self._topic.name)
+        self._seen = [one for one in self._seen if not read(one.ends, progress)]
+        return lags(self._seen, progress, now)
+
+    async def _unfolded(self) -> int | None:
+        """Events that are waited for and not folded; None while not all of them are stored."""
+        if self._waiting is None:
+            return 0
+        if self._waiting.newest is None:
+            progress = await self._inbox.progress(self._topic.name)
+            if self._waiting.ends is None or not read(self._waiting.ends, progress):
+                return None
+            self._waiting = replace(self._waiting, newest=await self._inbox.newest())
+        return await self._inbox.waiting(self._waiting.newest)
+
+    def _look(self, now: datetime) -> None:
+        """Take in what Kafka answered since the last look; ask it again when that is due."""
+        if self._asking is not None and self._asking.done():
+            asked, self._asking = self._asking, None
             try:
-                await self.begin()
+                self._saw(Seen(now, asked.result()))
             except KafkaError as error:
                 log.warning("Kafka does not say where the topic ends", error=str(error))
-                self._waiting = Waiting(now, {-1: 1})
-        if self._waiting is None:
-            return Permission(page=True)
-        progress = await self._inbox.progress(self._topic.name)
-        unfolded = await self._inbox.waiting()
-        if passed(self._waiting, progress, unfolded):
-            self._waiting = None
-            return Permission(page=True)
-        return permission(self._waiting, progress, unfolded, now)
+        if self._asking is None and now - self._asked >= LOOK:
+            self._asked = now
+            self._asking = asyncio.ensure_future(asyncio.to_thread(self._ends.ends))
+
+    def _saw(self, seen: Seen) -> None:
+        self._answered = seen.at
+        self._seen.append(seen)
+        if self._waiting is not None and self._waiting.ends is None:
+            self._waiting = replace(self._waiting, ends=seen.ends)

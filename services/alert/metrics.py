@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -116,14 +117,15 @@ class AlertMetrics:
             buckets=PIPELINE,
             registry=registry,
         )
-        self._platforms = sorted({account.platform for account in configuration.accounts})
+        self._platforms: set[str] = {account.platform for account in configuration.accounts}
+        self._rotas: set[str] = set()
         self._initialise(configuration)
 
     def _initialise(self, configuration: Configuration) -> None:
         for platform in self._platforms:
-            for priority in PRIORITIES:
-                self.first_response.labels(platform, priority, "wall")
-                self.next_response.labels(platform, priority, "wall")
+            for priority, hours in product(PRIORITIES, self._readings(configuration)):
+                self.first_response.labels(platform, priority, hours)
+                self.next_response.labels(platform, priority, hours)
             for result in ("met", "missed"):
                 self.sla.labels(platform, result)
             self.pipeline.labels(platform)
@@ -143,6 +145,11 @@ class AlertMetrics:
                     self.corrections.labels(before.value, after.value)
         self.figures({}, {}, {})
         self.audited(dict.fromkeys(Finding, 0))
+
+    @staticmethod
+    def _readings(configuration: Configuration) -> tuple[str, ...]:
+        """Business seconds are measured only where the team keeps business hours: null, not 0."""
+        return ("wall", "business") if configuration.targets.hours else ("wall",)
 
     def ended(self, record: Record) -> None:
         """An episode ended for the first time."""
@@ -191,7 +198,9 @@ class AlertMetrics:
     ) -> None:
         """The gauges, as just read from the database; what is not there is 0."""
         states = (CardState.open.value, CardState.claimed.value, "digest", "silent")
-        for platform in {*self._platforms, *(platform for platform, _ in open_), *held}:
+        # A platform that left the file is brought back to 0 once nobody waits there any more.
+        self._platforms |= {*(platform for platform, _ in open_), *held}
+        for platform in self._platforms:
             for state in states:
                 self.open_episodes.labels(platform, state).set(open_.get((platform, state), 0))
                 self.oldest.labels(platform, state).set(oldest.get((platform, state), 0.0))
@@ -203,8 +212,12 @@ class AlertMetrics:
             self.audit_findings.labels(finding.value).set(count)
 
     def present(self, rotas: Iterable[tuple[str, bool]]) -> None:
-        """Whether somebody is on call, by rota."""
-        for rota, there in rotas:
+        """Whether somebody is on call, by rota; one that left the file is not shown any more."""
+        found = dict(rotas)
+        for gone in self._rotas - set(found):
+            self.on_call.remove(gone)
+        self._rotas = set(found)
+        for rota, there in found.items():
             self.on_call.labels(rota).set(int(there))
 
 

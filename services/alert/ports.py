@@ -243,6 +243,7 @@ class EpisodeRow:
     platform: str
     account: str
     brand: str
+    """The brand's name."""
     who: str
     words: str | None
     opened_at: datetime
@@ -252,6 +253,8 @@ class EpisodeRow:
     sensitive: tuple[str, ...]
     holder: str | None = None
     """The id of the person who has claimed it; `claimed_by` is their name."""
+    brand_id: str = ""
+    """What a person's `brands` name."""
 
 
 class Episodes(Protocol):
@@ -271,8 +274,11 @@ class Episodes(Protocol):
         """ "Not for us": final for the item, travels as a correction."""
         ...
 
-    async def card(self, episode_id: str) -> Card | None:
-        """The card as it is now."""
+    async def card(self, episode_id: str, reader: str | None = None) -> Card | None:
+        """The card as it is now, as this person may see it.
+
+        None, and who does not answer for the brand: as a shared place may, without private words.
+        """
         ...
 
     async def open(self, limit: int = 200) -> list[EpisodeRow]:
@@ -324,4 +330,12 @@ class ShiftStarts(Protocol):
 
     async def here(self, rota: str, begin: datetime, by: Actor) -> ActResult:
         """ "I'm here." Authorised and audited; `already` where somebody said so before."""
+        ...
+
+
+class ConfirmsShifts(Protocol):
+    """ "I'm here", said without naming the shift."""
+
+    async def confirm_shift(self, by: Actor) -> ActResult:
+        """For every shift that this person was asked about; `unknown` where there is none."""
         ...

@@ -25,10 +25,10 @@ from services.alert.store.answering import Outgoing
 from services.alert.store.doings import Reminders
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
-from services.alert.store.folding import AWAY as DATABASE_AWAY
 from services.alert.store.folding import Folding
 from services.alert.store.grouping import Grouping
 from services.alert.store.inbox import Inbox, RawEvent
+from services.alert.store.sql import AWAY as DATABASE_AWAY
 from services.contracts.configuration import Configuration
 from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock

@@ -17,6 +17,7 @@ from services.runtime.configuration import Check
 from services.runtime.errors import WrongConfiguration
 from services.runtime.logs import get_logger
 from services.runtime.postgres import Pool
+from services.runtime.settings import optional_secret
 
 log = get_logger(__name__)
 
@@ -31,6 +32,16 @@ def _known_regions(configuration: Configuration) -> Iterator[Problem]:
         if rota.public_holidays is not None and not public_holidays.known(rota.public_holidays):
             says = f"no public holidays are known of {rota.public_holidays}"
             yield Problem(("rotas", place, "public_holidays"), says)
+
+
+def destination_secrets(configuration: Configuration) -> Iterator[Problem]:
+    """A destination whose secrets are not in this process's environment cannot be opened while it runs."""
+    for place, section in enumerate(configuration.destinations):
+        for key in ("bot_token", "signing_secret", "app_token", "url", "app_password"):
+            name = getattr(section, key, None)
+            if name is not None and optional_secret(name) is None:
+                says = f"{name} is not set here (nor {name}_FILE): set it and start alert anew"
+                yield Problem(("destinations", place, key), says)
 
 
 class Looked(StrEnum):
@@ -48,8 +59,16 @@ class TeamFile:
     leaves it alone.
     """
 
-    def __init__(self, path: Path, sha256: str, pool: Pool, now: Callable[[], datetime]) -> None:
-        """`sha256`: of the file as it was read at the start."""
+    def __init__(
+        self,
+        path: Path,
+        sha256: str,
+        pool: Pool,
+        now: Callable[[], datetime],
+        also: Sequence[Check] = (),
+    ) -> None:
+        """`sha256`: of the file as it was read at the start. `also`: what a changed file is asked, too."""
+        self._also = also
         self._path = path
         self._pool = pool
         self._now = now
@@ -67,7 +86,8 @@ class TeamFile:
         if digest == self._seen:
             return Looked.unchanged
         try:
-            loaded = await asyncio.to_thread(presence_yaml.load, self._path, checks(self._now()))
+            asked = (*checks(self._now()), *self._also)
+            loaded = await asyncio.to_thread(presence_yaml.load, self._path, asked)
         except WrongConfiguration as error:
             self._seen, self.problem = digest, str(error)
             log.error("presence.yaml was changed and is refused", mistakes=self.problem)

@@ -239,6 +239,8 @@ class MemoryEpisodes:
         self.acts: list[tuple[str, str, str, object]] = []
         """(episode, person, through, what)"""
         self.rows: list[EpisodeRow] = []
+        self.readers: list[str | None] = []
+        """For whom cards were asked."""
 
     def _act(self, episode_id: str, by: Actor, what: object, **changes: Any) -> ActResult:
         found = self.cards.get(episode_id)
@@ -273,8 +275,9 @@ class MemoryEpisodes:
             return ActResult.reason_needed
         return self._act(episode_id, by, (to, reason), state=CardState.relabelled, acts=())
 
-    async def card(self, episode_id: str) -> Card | None:
+    async def card(self, episode_id: str, reader: str | None = None) -> Card | None:
         """The card as it is now."""
+        self.readers.append(reader)
         return self.cards.get(episode_id)
 
     async def open(self, limit: int = 200) -> list[EpisodeRow]:
@@ -297,5 +300,6 @@ def row(**changes: Any) -> EpisodeRow:
         claimed_by=None,
         urgent=False,
         sensitive=(),
+        brand_id="air",
     )
     return replace(made, **changes)

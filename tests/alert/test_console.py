@@ -132,7 +132,10 @@ async def test_sensitive_and_masked_words_are_not_listed(site: Site) -> None:
 
 async def test_a_person_sees_the_brands_they_answer_for(site: Site) -> None:
     site.sign_in("kim")
-    site.episodes.rows += [row(who="Ana"), row(episode_id="b", who="Ben", brand="sea")]
+    site.episodes.rows += [
+        row(who="Ana"),
+        row(episode_id="b", who="Ben", brand="sea", brand_id="sea"),
+    ]
     page = (await site.browser.get("/")).text
     assert "Ben" in page
     assert "Ana" not in page
@@ -268,6 +271,14 @@ async def test_an_old_a_changed_and_an_orphaned_link_say_what_to_do(site: Site) 
     old = await site.browser.get(f"/a/{token}")
     assert old.status_code == 410
     assert "This link has ended" in old.text
+
+
+async def test_a_link_shows_private_words_only_to_who_is_known(site: Site) -> None:
+    await site.browser.get(f"/a/{site.links.episode_token('ep-1')}")
+    await site.browser.get(f"/a/{site.links.episode_token('ep-1', 'bo')}")
+    site.sign_in("mia")
+    await site.browser.get(f"/a/{site.links.episode_token('ep-1')}")
+    assert site.episodes.readers == [None, "bo", "mia"]
 
 
 # Signing in.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.alert.domain.card import CardAct, CardState, StatusKind
-from services.alert.ports import ActResult, Purpose
+from services.alert.ports import Actor, ActResult, Purpose
 from services.contracts.events import CloseReason, Label
-from tests.alert.builders import Action, at, iid, notified
+from tests.alert.builders import PRESENCE, Action, at, configuration, iid, notified
 from tests.alert.story import BEN, EVA, MIA, TOM, Story, story
 from tests.conftest import FreshDatabase
 
@@ -252,3 +252,35 @@ async def test_a_deleted_messages_line_beneath_the_card_loses_its_words(
         assert changed.line is not None
         assert changed.line.words == "(deleted by its author)"
         assert len(told.of(Purpose.thread)) == 2
+
+
+async def test_a_promise_whose_makers_shift_has_ended_pages_who_is_on_call(
+    postgres: FreshDatabase,
+) -> None:
+    shift_end = 7 * 24 * 60 - 60
+    async with story(postgres()) as told:
+        await told.at(shift_end - 5)
+        await told.hear(notified("q", at(shift_end - 5)))
+        episode = await told.only()
+        await told.doings.promise(episode, MIA, "Refund is out", at(shift_end + 30), "f1")
+        await told.hear(notified("a", at(shift_end - 4), outbound=True, to="ana", parent="q"))
+        await told.sweep()
+        await told.at(shift_end + 30)
+        assert await told.sweep() == ["ben"]
+        page = told.of(Purpose.page)[-1].card
+        assert page is not None
+        assert page.headline.startswith("Mia's promise due: Refund is out · ")
+
+
+async def test_a_promise_of_somebody_whom_no_chat_reaches_any_more_is_not_due_in_silence(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        episode = await opened(told)
+        lea = Actor("lea", "slack")
+        await told.doings.promise(episode, lea, "Refund is out", at(30), "f1")
+        await told.hear(notified("a", at(1), outbound=True, to="ana", parent="q"))
+        await told.sweep()
+        told.file = configuration(PRESENCE.replace(", slack: U3", ""))
+        await told.at(30)
+        assert await told.sweep() == ["mia"]

@@ -308,3 +308,29 @@ def test_a_merge_retires_the_newer_card_and_a_split_opens_a_new_episode() -> Non
     split = fold([question("q1", 0), answer("a", 2), question("q2", 5)])
     one = Stored("one", 1, together.anchors, iid("q1"))
     assert [kept for _, kept in match(split, [one]).kept] == ["one", None]
+
+
+def test_an_answer_elsewhere_that_a_person_linked_is_not_taken_back_by_another_ones_deletion() -> (
+    None
+):
+    items = [
+        question("q1", 0),
+        replace(answer("a", 2), deleted_at=at(20)),
+        question("q2", 5),
+    ]
+    linked = Close("c", "mia", at(9), CloseReason.answered, iid("q2"), iid("dm"), at(8))
+    assert reasons(fold(items, [linked])) == ["answered", "answered"]
+
+
+def test_what_a_person_called_a_conversation_opens_in_a_muted_thread() -> None:
+    mute = Mute(at(5), at(5) + timedelta(days=7))
+    said = question("q", 7, opens=False, relabel=relabel(Label.conversation, 9))
+    assert reasons(fold([said], mutes=[mute])) == ["open"]
+
+
+def test_a_retired_episode_has_the_one_that_holds_its_questions_for_an_heir() -> None:
+    (together,) = fold([question("q1", 0), question("q2", 5)])
+    older = Stored("old", 1, frozenset({iid("q1")}), iid("q1"))
+    newer = Stored("new", 2, frozenset({iid("q2")}), iid("q2"))
+    assert match([together], [older, newer]).heirs == (("new", "old"),)
+    assert match([], [older]).heirs == ()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 
 from services.alert.boards import LiveBoards
+from services.alert.chat.slack_commands import SlackCommands
 from services.alert.domain.boards.board import BoardKind
 from services.alert.domain.shift_start import begun, ways_to
 from services.alert.ports import Actor, ActResult, Purpose
 from services.alert.store.boards.shift_start import ShiftStartBoards
 from services.alert.store.overrides import PostgresRoster
 from services.alert.store.shift_starts import PostgresShiftStarts
+from services.runtime.clock import SystemClock
 from tests.alert.builders import PRESENCE, at, configuration
-from tests.alert.story import BEN, EVA, MIA, Story, story
+from tests.alert.story import EVA, MIA, Story, story
 from tests.conftest import FreshDatabase
 
 DAILY = (
@@ -90,7 +92,16 @@ async def test_who_stands_in_is_on_call_until_the_shift_ends(postgres: FreshData
         starts = watched(told)
         for minute in (0, 10, 20):
             await asked(told, starts, TUESDAY + minute)
-        assert await starts.confirm_shift(BEN) is ActResult.done
+        said = {"user_id": "U2", "text": "I'm here!"}
+        desk = SlackCommands(
+            told.episodes,
+            PostgresRoster(told.pool, lambda: told.file),
+            lambda: told.file,
+            SystemClock(),
+            starts=starts,
+        )
+        assert (await desk.answer(said))["text"].startswith("Thank you")
+        assert (await desk.answer(said))["text"].startswith("Nobody asks you")
         roster = PostgresRoster(told.pool, lambda: told.file)
         (row,) = await roster.on_call_now()
         assert row.says == "Ben until Wed 4 Mar 09:00, set at run time by Ben"

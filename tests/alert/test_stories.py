@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from services.alert.chat.slack_home import home_of
+from services.alert.console.rows import open_episodes
 from services.alert.domain.boards.board import BoardKind
 from services.alert.domain.card import CardState
 from services.alert.ports import ActResult, DeliveryReason, MessageRef, Purpose
@@ -682,3 +684,158 @@ async def test_of_two_questions_one_deleted_the_other_is_still_paged(
         assert card is not None
         assert card.words == "And?"
         assert [line.words for line in card.thread] == ["(deleted by its author)"]
+
+
+async def test_a_rise_pings_though_the_same_person_was_paged_minutes_ago(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0), root="q"))
+        assert await told.sweep() == ["mia"]
+        await told.at(3)
+        urgent = verdict(urgency=Urgency.high)
+        await told.hear(notified("q2", at(3), root="q", judged=urgent))
+        assert await told.sweep() == ["mia"]
+        assert await told.sweep() == []
+
+
+async def test_what_turns_sensitive_while_somebody_has_it_wakes_its_own_route_and_who_has_it(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0), root="q"))
+        await told.sweep()
+        await told.episodes.claim(await told.only(), MIA)
+        await told.at(3)
+        threat = verdict(sensitive=frozenset({Sensitive.threat}))
+        await told.hear(notified("q2", at(3), root="q", judged=threat))
+        assert sorted(await told.sweep()) == ["lea", "mia"]
+        assert await told.states() == ["claimed"]
+        page = told.of(Purpose.page)[-1].card
+        assert page is not None
+        assert page.headline.startswith("Now sensitive · ")
+        await told.at(19)
+        assert await told.sweep() == []
+        await told.at(21)
+        await told.sweep()
+        assert await told.states() == ["open"]
+
+
+async def test_a_claim_just_after_a_rise_does_not_take_its_ping_away(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0), root="q"))
+        await told.sweep()
+        await told.at(3)
+        threat = verdict(sensitive=frozenset({Sensitive.threat}))
+        await told.hear(notified("q2", at(3), root="q", judged=threat))
+        await told.episodes.claim(await told.only(), BEN)
+        assert sorted(await told.sweep()) == ["ben", "lea"]
+
+
+@pytest.mark.parametrize("changes", [{"origin": Origin.replay, "may_page": False}, {}])
+async def test_a_claim_that_runs_out_wakes_nobody_for_history_or_a_replay(
+    postgres: FreshDatabase, changes: dict[str, object]
+) -> None:
+    async with story(postgres()) as told:
+        await told.at(300)
+        moment = at(300) if changes else at(0)
+        await told.hear(notified("q", moment, **changes))  # type: ignore[arg-type]
+        await told.sweep()
+        await told.episodes.claim(await told.only(), MIA)
+        assert await told.states() == ["claimed"]
+        await told.at(321)
+        assert await told.sweep() == []
+        assert await told.states() == ["open"]
+        assert await told.rows("select * from alert.timers") == []
+
+
+async def test_an_older_first_message_that_comes_late_brings_the_next_step_forward(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.at(8)
+        await told.hear(notified("q2", at(8), root="r"))
+        assert await told.sweep() == ["mia"]
+        await told.at(10)
+        late = notified("q1", at(0), root="r", received_at=at(10))
+        await told.hear(late)
+        await told.at(12)
+        assert await told.sweep() == ["ben"]
+
+
+async def test_a_claim_on_the_newer_of_two_cards_holds_when_they_turn_out_to_be_one(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q1", at(0), root="r1"))
+        await told.hear(notified("q2", at(0), root="r2"))
+        await told.sweep()
+        (newer,) = await told.rows(
+            "select id::text from alert.episodes order by number desc limit 1"
+        )
+        await told.episodes.claim(newer[0], BEN)
+        await told.hear(notified("link", at(1), root="r1", parent="r2", judged=verdict(0.1)))
+        assert await told.states() == ["claimed", "merged"]
+        rows = await told.rows("select claimed_by from alert.episodes order by number limit 1")
+        assert rows == [("ben",)]
+        await told.at(12)
+        assert await told.sweep() == []
+
+
+async def test_private_words_are_for_who_answers_for_the_brand_and_for_nobody_without_a_name(
+    postgres: FreshDatabase,
+) -> None:
+    text = PRESENCE.replace(
+        "  - {id: air, name: Air,", "  - {id: sea, name: Sea}\n  - {id: air, name: Air,"
+    )
+    text = text.replace("name: Ben, roles", "name: Ben, brands: [sea], roles")
+    async with story(postgres(), configuration(text)) as told:
+        await told.hear(notified("q", at(0), private=True, text="SECRET"))
+        episode = await told.only()
+        for reader in (None, "eva", "ben", "gone"):
+            card = await told.episodes.card(episode, reader)
+            assert card is not None
+            assert "SECRET" not in repr(card), reader
+        for reader in ("mia", "tom"):
+            card = await told.episodes.card(episode, reader)
+            assert card is not None
+            assert card.words == "SECRET"
+
+
+async def test_a_list_for_a_persons_brands_knows_them_by_their_ids(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0)))
+        found = await told.episodes.open()
+        mia = told.file.person("mia")
+        assert mia is not None
+        for brands, many in ((("air",), 1), (("sea",), 0), ((), 1)):
+            theirs = mia.model_copy(update={"brands": brands})
+            assert len(open_episodes(found, theirs, at(0)).episodes) == many
+            assert len(home_of(theirs, (), (), found).waiting) == many
+
+
+async def test_a_second_round_tells_its_channels_again(postgres: FreshDatabase) -> None:
+    text = PRESENCE.replace(
+        '      - {at: "75%", targets: [{rota: social, who: next}]}\n',
+        '      - {at: "75%", targets: [{channel: room}]}\n',
+    )
+    async with story(postgres(), configuration(text)) as told:
+        await told.hear(notified("q", at(0)))
+        episode = await told.only()
+        await told.at(11.25)
+        await told.sweep()
+        await told.sweep()
+        await told.at(13.5)
+        await told.sweep()
+        first = len(told.of(Purpose.told))
+        assert first == 1
+        await told.episodes.close(episode, MIA, CloseReason.no_reply_needed)
+        await told.doings.reopen(episode, MIA)
+        await told.sweep()
+        await told.at(16)
+        await told.sweep()
+        assert len(told.of(Purpose.told)) == 2

@@ -88,7 +88,7 @@ class SlackActs:
         return True
 
     async def _ask(self, press: Press, act: CardAct) -> None:
-        card = await self._episodes.card(press.value)
+        card = await self._episodes.card(press.value, press.actor.person_id)
         private = (
             await self._doings.private_answers(press.value, press.actor)
             if act is CardAct.answered_in_private

@@ -12,7 +12,7 @@ from services.alert.chat.slack_home import open_line
 from services.alert.chat.text import clip, one_line
 from services.alert.domain.chat_command import Command, Subject, read_command
 from services.alert.domain.rota_words import name_of, time_of
-from services.alert.ports import Actor, ActResult, Episodes, Incidents
+from services.alert.ports import Actor, ActResult, ConfirmsShifts, Episodes, Incidents
 from services.alert.roster import ChangeOutcome, ChangeResult, Roster
 from services.contracts.configuration import Configuration, Person, Role
 from services.runtime.clock import Clock
@@ -27,6 +27,7 @@ _HELP = {
     "take over for 2 hours": "you are on call from now on; also “until 18:00”, and a rota's name",
     "my shifts": "when you are on call in the next three weeks",
     "open": "the open episodes, the most pressing first",
+    "here": "you are there: the answer when you are asked at your shift's start",
 }
 
 
@@ -41,8 +42,10 @@ class SlackCommands:
         clock: Clock,
         incidents: Incidents | None = None,
         changed: Callable[[], None] = lambda: None,
+        starts: ConfirmsShifts | None = None,
     ) -> None:
         """Without `incidents` none can be declared, and help does not speak of it."""
+        self._starts = starts
         self._episodes = episodes
         self._roster = roster
         self._configuration = configuration
@@ -67,6 +70,8 @@ class SlackCommands:
                 return await self._my_shifts(person)
             case Subject.open_episodes:
                 return await self._open(person)
+            case Subject.here:
+                return ephemeral(await self._here(person))
             case Subject.incident if self._incidents is not None:
                 return ephemeral(await self._declare(self._incidents, command.text, person))
         return self._help(command.says)
@@ -78,6 +83,14 @@ class SlackCommands:
         lines = "\n".join(f"{COMMAND} {words} — {what}" for words, what in known.items())
         blocks = [section(one_line(says))] if says else []
         return ephemeral(says or f"{COMMAND} help", [*blocks, section(lines)])
+
+    async def _here(self, person: Person) -> str:
+        by = Actor(person.id, "slack")
+        result = await self._starts.confirm_shift(by) if self._starts else ActResult.unknown
+        self._changed()
+        if result is ActResult.done:
+            return "Thank you: you are there, and nobody else is asked."
+        return "Nobody asks you whether you are there: no shift that waits for your word."
 
     async def _declare(self, incidents: Incidents, text: str, person: Person) -> str:
         """`Belt 3 stands still`, or for one of several brands `air: Belt 3 stands still`."""
@@ -126,7 +139,7 @@ class SlackCommands:
 
     async def _open(self, person: Person) -> Block:
         found = await self._episodes.open()
-        rows = [row for row in found if not person.brands or row.brand in person.brands]
+        rows = [row for row in found if not person.brands or row.brand_id in person.brands]
         if not rows:
             return ephemeral("Nobody waits for an answer.")
         now = self._clock.now()

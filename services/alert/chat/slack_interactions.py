@@ -176,7 +176,7 @@ class SlackInteractions:
         return None
 
     async def _ask(self, act: CardAct, press: Press) -> None:
-        card = await self._episodes.card(press.value)
+        card = await self._episodes.card(press.value, press.actor.person_id)
         if card is None:
             await self._tell(ActResult.unknown, press.value, press.channel, press.member)
         elif not card.state.live:

@@ -164,7 +164,7 @@ class TeamsInteractions:
         act = CardAct(verb)
         if act is CardAct.answer:
             return _answer(await self._answers.form(about, by))
-        card = await self._episodes.card(about)
+        card = await self._episodes.card(about, person.id)
         if card is None:
             return _told(said(ActResult.unknown, None))
         if act not in card.acts:

@@ -130,14 +130,15 @@ class EpisodePages:
         result: ActResult | None,
         status: int = 200,
     ) -> HTMLResponse:
-        card = await self._episodes.card(link.episode_id)
+        person = self._pressing.person(request, link.person_id)
+        # A link in a channel is anybody's who reads it: private words are for who is known.
+        card = await self._episodes.card(link.episode_id, person.id if person else None)
         if card is None:
             return self._pressing.message(
                 404,
                 "No such episode",
                 "It was merged with another one or is past its retention.",
             )
-        person = self._pressing.person(request, link.person_id)
         return self._pressing.draw(
             request,
             "episode.html",

@@ -47,7 +47,7 @@ class OpenEpisodes(BaseModel):
 def open_episodes(rows: list[EpisodeRow], person: Person | None, now: datetime) -> OpenEpisodes:
     """The rows that this person answers for; everybody's where nobody is signed in."""
     brands = set(person.brands) if person else set()
-    shown = [_shown(row, now) for row in rows if not brands or row.brand in brands]
+    shown = [_shown(row, now) for row in rows if not brands or row.brand_id in brands]
     return OpenEpisodes(as_of=now, episodes=shown)
 
 

@@ -23,6 +23,7 @@ class Subject(StrEnum):
     take_over = "take_over"
     my_shifts = "my_shifts"
     open_episodes = "open_episodes"
+    here = "here"
     incident = "incident"
     unknown = "unknown"
 
@@ -45,6 +46,7 @@ _WORDS: dict[Subject, re.Pattern[str]] = {
     Subject.on_call: re.compile(
         r"(who('?s| is)? )?(is )?(on[- ]?call|oncall)( (right )?now)?\??|who|now"
     ),
+    Subject.here: re.compile(r"(i'?m |i am |yes,? )?(here|there|present)"),
     Subject.my_shifts: re.compile(r"(show )?(my )?shifts?|when am i on( call)?\??|me"),
     Subject.open_episodes: re.compile(
         r"(show )?(the )?(open|waiting|list|queue)( episodes?| matters?)?|episodes?|who('?s| is) waiting\??"

@@ -145,7 +145,10 @@ def _people(
         # Those in their quiet hours are left out, unless that leaves nobody.
         awake = [person for person in everybody if not is_quiet(person, now)]
         return [person.id for person in awake or everybody], False
-    rota = next(one for one in configuration.rotas if one.id == target.rota)
+    rota = next((one for one in configuration.rotas if one.id == target.rota), None)
+    if rota is None:
+        # The policy is a copy from the day the episode opened; the team's file has dropped the rota since.
+        return [], False
     if not ignores_closed_hours and rotas.closed(rota, configuration.hours, now):
         return [], True
     person = rotas.neighbour(rota, now, target.who)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from services.alert.domain import escalation
 from services.alert.domain.boards.catch_up import Waited
 from services.alert.domain.card import CardState
-from services.alert.domain.lifecycle import Record
+from services.alert.domain.lifecycle import Record, Shows
 from services.alert.domain.response_time import span_in_words
 from services.alert.domain.routing import hours_named
 from services.contracts.configuration import Configuration, Person
@@ -67,6 +67,8 @@ class Surroundings:
     """The timer was put off to the end of closed hours."""
     stale: bool = False
     """The sweep waited as long as it may: what it knows may be old."""
+    risen: bool = False
+    """It became more urgent or sensitive: that is news also for whoever was paged minutes ago or has it."""
     during: During | None = None
     """The incident, if one is declared for the brand."""
 
@@ -77,6 +79,8 @@ class Page:
 
     person: str
     destination: str
+    risen: bool = False
+    """Though somebody has claimed the episode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +138,15 @@ def fire(record: Record, step: int, around: Surroundings) -> Firing:
     now = around.now
     claimed = record.state is CardState.claimed and record.claim_until is not None
     if claimed and record.claim_until is not None and now < record.claim_until:
+        if around.risen:
+            return _risen_while_claimed(record, step, around)
         return Firing(step, next_step=step, next_at=record.claim_until)
     done = _Steps()
     if claimed:
         done.reasons.append((step, Why.claim_expired))
+    if record.shows is not Shows.card or not record.may_page:
+        # History, or a replay that may not page: a claim runs out, and nobody is woken for it.
+        return Firing(step, released=claimed, reasons=tuple(done.reasons))
     if around.quiet and not record.sensitive:
         loud = _Steps()
         _take(record, step, loud, around)
@@ -162,8 +171,33 @@ def fire(record: Record, step: int, around: Surroundings) -> Firing:
         if done.reasons and done.reasons[-1][1] is not Why.nobody:
             break
         step += 1
-        _take(record, step, done, around)
-    return _finish(record, step, done, around, released=claimed)
+        reopening = _take(record, step, done, around)
+    fired = _finish(record, step, done, around, released=claimed)
+    if reopening is not None:
+        # The step that came instead keeps closed hours: it waits for their end.
+        return replace(fired, next_step=step, next_at=reopening, closed=True)
+    return fired
+
+
+def _risen_while_claimed(record: Record, step: int, around: Surroundings) -> Firing:
+    """Who has it keeps it, and is pinged with those whom the step reaches: it is not what they took."""
+    assert record.claim_until is not None
+    done = _Steps()
+    reopening = None
+    if not around.quiet or record.sensitive:
+        reopening = _take(record, step, done, around)
+        way = way_to(around.configuration, record.claimed_by or "", record.destinations)
+        if way is not None and record.claimed_by not in {page.person for page in done.pages}:
+            done.pages.insert(0, Page(record.claimed_by or "", way))
+    return Firing(
+        step,
+        pages=tuple(replace(page, risen=True) for page in done.pages),
+        tells=tuple(done.tells),
+        next_step=step if reopening is not None else step + 1,
+        next_at=record.claim_until,
+        reasons=tuple(done.reasons),
+        queued=tuple(done.queued),
+    )
 
 
 def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> datetime | None:
@@ -176,7 +210,7 @@ def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> date
         brand=record.brand,
         home=record.destinations[0],
         now=around.now,
-        paged=around.paged,
+        paged={} if around.risen else around.paged,
         ignores_closed_hours=record.ignores_closed_hours,
     )
     if found.closed:
@@ -207,7 +241,7 @@ def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> date
     waited = span_in_words(around.now - record.folded.opened_at)
     for channel in found.channels:
         text = f"Still without an answer after {waited}."
-        done.tells.append(Tell(channel, text, f"step-{step}"))
+        done.tells.append(Tell(channel, text, f"step-{step}", record.paging_round))
     if found.end_of_chain:
         done.reasons.append((step, Why.end_of_chain))
     elif done.pages or found.channels or found.merged:
@@ -247,7 +281,7 @@ def _finish(
     tells = list(done.tells)
     if any(why is Why.nobody for _, why in done.reasons):
         text = "Nobody could be reached for this step of the escalation: the next one was taken."
-        tells.append(Tell(record.destinations[0], text, f"nobody-{step}"))
+        tells.append(Tell(record.destinations[0], text, f"nobody-{step}", record.paging_round))
     return Firing(
         step,
         released=released,

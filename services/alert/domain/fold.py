@@ -42,8 +42,10 @@ class Mute:
     end: datetime
 
     def covers(self, item: Item) -> bool:
-        """Whether this item stays silent."""
-        return not item.sensitive and self.begin < item.source_time <= self.end
+        """Whether this item stays silent. What a person called a conversation since does not."""
+        if item.sensitive or (item.relabel is not None and not item.relabelled_away):
+            return False
+        return self.begin < item.source_time <= self.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,7 @@ class _Reader:
         self.answers: dict[str, int] = {}
         """Answers that the counterpart can see, with their position."""
         self.last: _Opening | None = None
-        """The opening of the last episode, while that ended by an answer."""
+        """The opening of the last episode, while that ended by an answer in this conversation."""
         self.closes: dict[str, list[Close]] = {}
         for close in sorted(closes, key=lambda close: (close.at, close.id)):
             self.closes.setdefault(close.anchor, []).append(close)
@@ -217,7 +219,8 @@ class _Reader:
         not_for_us = (CloseReason.relabelled, CloseReason.withdrawn)
         earlier = [e for e in self.episodes if e.ending and e.ending.reason not in not_for_us]
         self.episodes.append(self.current.ended(ending, len(earlier) + 1))
-        answered = ending is not None and ending.reason is CloseReason.answered
+        # An answer that a person linked stands elsewhere: no deletion here takes it back.
+        answered = ending is not None and ending.item_id in self.answers
         self.last = self.current if answered else None
         self.current = None
 

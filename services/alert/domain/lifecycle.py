@@ -18,7 +18,7 @@ from services.alert.domain.fold import Episode
 from services.alert.domain.items import Item
 from services.alert.domain.response_time import business_seconds
 from services.alert.domain.routing import Facts, hours_named, policy_named, route_for
-from services.contracts.configuration import Configuration, Policy, Route
+from services.contracts.configuration import Configuration, Hours, Policy, Route
 from services.contracts.events import (
     CloseReason,
     EpisodeChange,
@@ -124,6 +124,16 @@ class SetTimer(Effect):
     due_at: datetime
     backfill: bool = False
     """Held for the brand's own backfilled items: due earlier once the source has caught up."""
+    risen: bool = False
+    """It became more urgent or sensitive: a new ping, also for whoever has it already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hasten(Effect):
+    """The opening moved to an earlier time: a step that is due earlier by it does not wait."""
+
+    dues: tuple[datetime, ...]
+    """When each step of the policy is due, the first after its end included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +226,24 @@ def retired(was: Record, context: Context) -> Change | None:
     if was.has_card:
         effects.append(ShowCard())
     return Change(record, tuple(effects))
+
+
+def inheriting(was: Record, gone: Record) -> Record:
+    """The episode that stays of two that turned out to be one: a claim of the other holds for it.
+
+    Of two claims its own holds.
+    """
+    if was.state is not CardState.open or gone.state is not CardState.claimed:
+        return was
+    return replace(
+        was,
+        state=CardState.claimed,
+        claimed_by=gone.claimed_by,
+        claimed_at=gone.claimed_at,
+        claim_until=gone.claim_until,
+        first_claimed_at=was.first_claimed_at or gone.first_claimed_at,
+        first_claimed_by=was.first_claimed_by or gone.first_claimed_by,
+    )
 
 
 def history(policy: Policy, item: Item, context: Context) -> bool:
@@ -403,15 +431,21 @@ def _paging(was: Record | None, record: Record, context: Context) -> list[Effect
         return []
     begins = was is None or not was.live or was.shows is not Shows.card or not was.may_page
     if not begins and was is not None and _rises(was, record):
-        return [SetTimer(0, context.now)]
-    if not begins:
-        return []
+        return [SetTimer(0, context.now, risen=True)]
     hours = hours_named(context.configuration, record.policy.hours)
+    if not begins:
+        moved = was is not None and record.folded.opened_at < was.folded.opened_at
+        return [_hasten(record, hours)] if moved else []
     due = escalation.step_due(record.policy, hours, record.folded.opened_at, 0)
     held = _waits_for_backfill(record, context)
     if held is not None and held > max(due, context.now):
         return [SetTimer(0, held, backfill=True)]
     return [SetTimer(0, due)]
+
+
+def _hasten(record: Record, hours: Hours | None) -> Hasten:
+    opened, steps = record.folded.opened_at, range(len(record.policy.steps) + 1)
+    return Hasten(tuple(escalation.step_due(record.policy, hours, opened, step) for step in steps))
 
 
 def _waits_for_backfill(record: Record, context: Context) -> datetime | None:

@@ -30,6 +30,8 @@ class Matched:
 
     kept: tuple[tuple[Episode, str | None], ...]
     retired: tuple[str, ...]
+    heirs: tuple[tuple[str, str], ...] = ()
+    """Of those that are retired, the ids that go on as part of another: (retired, the one that stays)."""
 
 
 def match(episodes: Sequence[Episode], stored: Sequence[Stored]) -> Matched:
@@ -45,7 +47,14 @@ def match(episodes: Sequence[Episode], stored: Sequence[Stored]) -> Matched:
         if wanted:
             owner[min(wanted)[2]] = one.id
     used = set(owner.values())
+    retired = [one for one in stored if one.id not in used]
     return Matched(
         kept=tuple((episode, owner.get(place)) for place, episode in enumerate(episodes)),
-        retired=tuple(one.id for one in stored if one.id not in used),
+        retired=tuple(one.id for one in retired),
+        heirs=tuple(
+            (one.id, owner[place])
+            for one in retired
+            for place, episode in enumerate(episodes)
+            if place in owner and one.anchors & episode.anchors
+        ),
     )

@@ -16,11 +16,14 @@ from services.alert.domain.lifecycle import Record
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Actor, ActResult, Purpose
 from services.alert.store.refold import Held, hold, refold
-from services.alert.store.sql import Connection, all_of, one_of, run
+from services.alert.store.sql import AWAY, Connection, all_of, one_of, run
 from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration, Role
 from services.contracts.events import EpisodeChange
+from services.runtime.logs import get_logger
 from services.runtime.postgres import Pool
+
+log = get_logger(__name__)
 
 R = TypeVar("R")
 Act = Callable[[Connection, Held, Record, Writing], Awaitable[R]]
@@ -83,6 +86,16 @@ class Acting:
             self._after(writing)
         return result
 
+    async def _alone(self, about: str, work: Awaitable[bool]) -> bool:
+        """One of many that are due: what fails is told in the log and stands in no other's way."""
+        try:
+            return await work
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("something that was due could not be done", about=about)
+            return False
+
     def _may(self, person_id: str, brand: str, least: Role = Role.responder) -> bool:
         person = self._configuration().person(person_id)
         if (
@@ -140,7 +153,8 @@ class Acting:
         writing.records[record.id] = taken
         show(writing, taken)
         timer = await one_of(connection, "timer_step", episode=record.id)
-        writing.timer(record.id, timer["step"] if timer else 0, until)
+        if timer is None or not timer["risen"]:
+            writing.timer(record.id, timer["step"] if timer else 0, until)
         writing.announce_change(taken, EpisodeChange.claimed, writing.now, person_id)
         return taken
 

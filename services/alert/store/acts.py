@@ -162,8 +162,8 @@ class PostgresEpisodes(Acting):
             after={"label": row["from_label"]},
         )
 
-    async def card(self, episode_id: str) -> Card | None:
-        """See ports.Episodes: for a person who was identified, so private words are there."""
+    async def card(self, episode_id: str, reader: str | None = None) -> Card | None:
+        """See ports.Episodes."""
         if not is_id(episode_id):
             return None
         async with self._pool.connection() as connection:
@@ -174,7 +174,8 @@ class PostgresEpisodes(Acting):
             doing = (await doing_of(connection, [episode_id])).get(episode_id, ())
             (clock,) = await all_of(connection, "now")
         standing = standing_of(record, items, self._configuration(), doing)
-        return card_for(standing, clock["now"], shared=False)
+        reads = reader is not None and self._may(reader, record.brand, Role.trainee)
+        return card_for(standing, clock["now"], shared=not reads)
 
     async def open(self, limit: int = 200) -> list[EpisodeRow]:
         """See ports.Episodes."""
@@ -203,6 +204,7 @@ class PostgresEpisodes(Acting):
             urgent=record.urgency.value == "high",
             sensitive=tuple(sorted(flag.value for flag in record.sensitive)),
             holder=record.claimed_by,
+            brand_id=record.brand,
         )
 
     async def _close(

@@ -38,7 +38,7 @@ class Outgoing(Acting):
             due = await all_of(connection, "answers_due", no_word=NO_WORD.total_seconds())
         done = 0
         for row in due:
-            done += await self._of(str(row["id"]), self._advance)
+            done += await self._alone("answer", self._of(str(row["id"]), self._advance))
         return done
 
     async def tell(self, outcome: Outcome) -> bool:

@@ -11,6 +11,7 @@ from services.alert.domain import rota as rotas
 from services.alert.domain.card import CardState
 from services.alert.domain.firing import way_to
 from services.alert.domain.lifecycle import Record
+from services.alert.domain.promises import woken_by_promise
 from services.alert.ports import Actor, ActResult
 from services.alert.store.acting import Acting, is_id, messages, redraw, show
 from services.alert.store.acts import PEOPLE_CLOSE_WITH, PostgresEpisodes
@@ -59,7 +60,8 @@ class Doings(Acting):
                 at=writing.now,
             )
             await connection.execute(FOLD["pages_cancel"], {"episodes": [record.id]})
-            if (timer := await one_of(connection, "timer_step", episode=record.id)) is not None:
+            timer = await one_of(connection, "timer_step", episode=record.id)
+            if timer is not None and not timer["risen"]:
                 writing.timer(record.id, timer["step"], until)
             if record.claim_until is not None and record.claim_until < until:
                 record = replace(record, claim_until=until)
@@ -339,10 +341,13 @@ class Reminders(Acting):
             due = await all_of(connection, "promises_due")
         done = 0
         for row in over:
-            done += bool(await self._locked(str(row["episode"]), self._wake))
+            done += await self._alone("snooze", self._over(str(row["episode"])))
         for row in due:
-            done += await self._remind(str(row["id"]), str(row["episode"]))
+            done += await self._alone("promise", self._remind(str(row["id"]), str(row["episode"])))
         return done
+
+    async def _over(self, episode_id: str) -> bool:
+        return bool(await self._locked(episode_id, self._wake))
 
     @staticmethod
     async def _wake(connection: Connection, _held: Held, record: Record, writing: Writing) -> bool:
@@ -362,36 +367,32 @@ class Reminders(Acting):
                 connection, "promise_paged", id=promise_id, at=writing.now
             ):
                 return False
-            configuration = self._configuration()
-            person = row["by"]
-            way = way_to(configuration, person, record.destinations)
+            configuration, maker = self._configuration(), row["by"]
+            woken = woken_by_promise(configuration, record, maker, writing.now)
             secret = bool(record.sensitive) or record.private
-            what = "" if secret else f": {row['what']}"
-            if way is not None:
-                number = await one_of(connection, "calls_made", episode=record.id)
-                writing.call(
-                    record,
-                    way,
-                    person,
-                    "promise",
-                    f"Promise due{what}",
-                    number["calls"] if number else 0,
-                )
+            whose = "Promise" if maker in woken else f"{self._name(maker)}'s promise"
+            words = f"{whose} due" if secret else f"{whose} due: {row['what']}"
+            number = await one_of(connection, "calls_made", episode=record.id)
+            for person in woken:
+                way = way_to(configuration, person, record.destinations)
+                assert way is not None  # they were chosen by it
+                calls = number["calls"] if number else 0
+                writing.call(record, way, person, "promise", words, calls)
             await say(
                 connection,
                 writing,
                 record,
                 "promise",
-                f"{self._name(person)}'s promise is due:",
+                f"{self._name(maker)}'s promise is due:",
                 words=row["what"],
-                mention=person,
+                mention=woken[0] if woken else None,
             )
             writing.audit(
                 "system",
                 "promises",
                 "due",
                 episode=record.id,
-                after={"promise": promise_id, "reached": way is not None},
+                after={"promise": promise_id, "woken": list(woken)},
             )
             return True
 

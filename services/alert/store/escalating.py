@@ -15,13 +15,20 @@ from services.alert.domain.lifecycle import Record
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Purpose
 from services.alert.store.rows import record_of
-from services.alert.store.sql import Connection, all_of, one_of, run
+from services.alert.store.sql import AWAY, Connection, all_of, one_of, run
+from services.alert.store.standings import records_of
 from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration
 from services.contracts.events import EpisodeChange
+from services.runtime.logs import get_logger
 from services.runtime.postgres import Pool
 
+log = get_logger(__name__)
+
 BATCH = 50
+PUT_OFF = 60
+"""Seconds until a step that could not be taken is tried again."""
+FAILED = "Presence could not take an escalation step and nobody was paged for it: look at this one."
 
 
 class Escalating:
@@ -48,8 +55,42 @@ class Escalating:
                 await self._refresh(connection)
             fired = 0
             for row in due:
-                fired += await self._fire(connection, row["episode"], row["conversation"], stale)
+                fired += await self._fire_alone(connection, row, stale)
         return fired
+
+    async def _fire_alone(self, connection: Connection, row: DictRow, stale: bool) -> bool:
+        """Fire one; where it cannot be, it is put off and told, and stands in no other's way."""
+        try:
+            return await self._fire(connection, row["episode"], row["conversation"], stale)
+        except AWAY:
+            raise
+        except Exception as error:
+            log.exception("an escalation step could not be taken", episode=str(row["episode"]))
+            await self._put_off(connection, str(row["episode"]), error)
+            return True
+
+    async def _put_off(self, connection: Connection, episode: str, error: Exception) -> None:
+        """The step comes again in a minute; the channel hears once that nobody was paged for it."""
+        if not await run(connection, "timer_put_off", episode=episode, seconds=PUT_OFF):
+            return
+        try:
+            await self._tell_failure(connection, episode, error)
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("nor could the channel be told", episode=episode)
+
+    @staticmethod
+    async def _tell_failure(connection: Connection, episode: str, error: Exception) -> None:
+        async with connection.transaction():
+            record = (await records_of(connection, [episode])).get(episode)
+            (clock,) = await all_of(connection, "now")
+            writing = Writing(clock["now"])
+            if record is not None:
+                writing.tell("step-failed", record.destinations[0], FAILED, record=record)
+            why = f"{type(error).__name__}: {error}"[:300]
+            writing.audit("system", "timer", "step_failed", episode=episode, after={"why": why})
+            await writing.flush(connection)
 
     async def _fire(
         self, connection: Connection, episode: str, conversation: int, stale: bool
@@ -113,6 +154,7 @@ class Escalating:
             # Its quiet time ends when a person switches paging on, not by itself.
             quiet=bool(quiet and seen and seen["paging_on_at"] is None),
             stale=stale,
+            risen=timer["risen"],
             during=await during(connection, record),
         )
 
@@ -145,8 +187,7 @@ class Escalating:
                 before={"claimed_by": record.claimed_by},
                 after={"claimed_by": None},
             )
-        for page in firing.pages:
-            writing.send(changed, page.destination, Purpose.page, page.person, step=firing.step)
+        await self._wake(connection, changed, firing, writing)
         for tell in firing.tells:
             writing.tell(
                 tell.target,
@@ -176,6 +217,21 @@ class Escalating:
                 step=firing.step,
                 at=now,
             )
+
+    @staticmethod
+    async def _wake(
+        connection: Connection, record: Record, firing: Firing, writing: Writing
+    ) -> None:
+        """Its pages. What rose while somebody has it is due though it is claimed."""
+        called = [page for page in firing.pages if page.risen]
+        made = await one_of(connection, "calls_made", episode=record.id) if called else None
+        words = "Now sensitive" if record.sensitive else "Now urgent"
+        for page in firing.pages:
+            to, person = page.destination, page.person
+            if page.risen:
+                writing.call(record, to, person, "risen", words, made["calls"] if made else 0)
+            else:
+                writing.send(record, to, Purpose.page, person, step=firing.step)
 
 
 async def during(connection: Connection, record: Record) -> During | None:

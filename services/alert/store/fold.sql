@@ -29,7 +29,11 @@ select id, event_id, payload from alert.inbox
 where folded_at is null and failed is null order by id limit %(limit)s
 
 -- name: inbox_waiting
-select count(*) as waiting from alert.inbox where folded_at is null and failed is null
+select count(*) as waiting from alert.inbox
+where folded_at is null and failed is null and (%(up_to)s::bigint is null or id <= %(up_to)s)
+
+-- name: inbox_newest
+select coalesce(max(id), 0) as newest from alert.inbox where folded_at is null and failed is null
 
 -- name: inbox_folded
 -- The bytes go: the facts are in items, and a deleted person's words are not kept twice.
@@ -263,12 +267,35 @@ on conflict (id) do update set
     has_card = excluded.has_card
 
 -- name: timers_put
-insert into alert.timers (episode, step, due_at, backfill, late, set_at)
-select episode, step, due_at, backfill, late, alert.now()
+insert into alert.timers (episode, step, due_at, backfill, late, risen, set_at)
+select episode, step, due_at, backfill, late, risen, alert.now()
 from jsonb_populate_recordset(null::alert.timers, %(timers)s::jsonb)
 on conflict (episode) do update set
     step = excluded.step, due_at = excluded.due_at, backfill = excluded.backfill,
-    late = excluded.late, set_at = excluded.set_at
+    late = excluded.late, risen = excluded.risen, set_at = excluded.set_at
+
+-- name: timers_hasten
+-- Its opening moved to an earlier time: never within a breath, never while it is snoozed, claimed or put off.
+update alert.timers t set due_at = least(t.due_at, greatest(
+    alert.now() + make_interval(secs => %(breath)s), (%(dues)s::timestamptz[])[t.step + 1]))
+from alert.episodes e
+where t.episode = %(episode)s and e.id = t.episode and e.state = 'open' and not t.backfill and not t.late
+  and t.step < cardinality(%(dues)s::timestamptz[])
+  and not exists (select from alert.snoozes s where s.episode = t.episode and s.until > alert.now())
+
+-- name: heirs_take_over
+-- Two episodes turned out to be one: nothing that a person did in the newer is lost with it.
+with pairs as (
+    select * from unnest(%(gone)s::uuid[], %(heirs)s::uuid[]) as pair (gone, heir)
+), answers as (
+    update alert.answers a set episode = heir from pairs where a.episode = gone
+      and a.state in ('review', 'pending', 'sent', 'limited', 'unknown')
+), promises as (
+    update alert.promises p set episode = heir from pairs where p.episode = gone and p.kept_at is null
+)
+insert into alert.drafts (episode, person, until)
+select heir, person, until from alert.drafts d join pairs on d.episode = gone
+on conflict (episode, person) do nothing
 
 -- name: timers_drop
 delete from alert.timers where episode = any(%(episodes)s::uuid[])

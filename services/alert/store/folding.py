@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import psycopg
-
 from services.alert.domain.groups import comparable
 from services.alert.domain.items import Item, Trace, item_from, trace_from
 from services.alert.domain.lifecycle import Record
@@ -25,7 +23,7 @@ from services.alert.store.belonging import (
 from services.alert.store.lines import redraw
 from services.alert.store.refold import hold, refold
 from services.alert.store.rows import as_json, item_row, trace_of, trace_row
-from services.alert.store.sql import FOLD, Connection, all_of, run
+from services.alert.store.sql import AWAY, FOLD, Connection, all_of, run
 from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration
 from services.contracts.events import Action, ClassifiedNotification, Corrected, Correction, Label
@@ -35,8 +33,6 @@ from services.runtime.postgres import Pool
 
 log = get_logger(__name__)
 
-AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
-"""The database is away, or another transaction was in the way: no event's fault."""
 BATCH = 200
 """Events folded in one transaction: many enough to share statements, few enough to be quick."""
 

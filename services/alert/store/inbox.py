@@ -84,11 +84,17 @@ class Inbox:
             rows = await all_of(connection, "progress_of", cluster=self._cluster, topic=topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
-    async def waiting(self) -> int:
-        """Events that are not folded yet."""
+    async def waiting(self, up_to: int | None = None) -> int:
+        """Events that are not folded yet; only those up to this id, where one is given."""
         async with self._pool.connection() as connection:
-            (row,) = await all_of(connection, "inbox_waiting")
+            (row,) = await all_of(connection, "inbox_waiting", up_to=up_to)
         return int(row["waiting"])
+
+    async def newest(self) -> int:
+        """The id of the newest event that is not folded yet; 0 where there is none."""
+        async with self._pool.connection() as connection:
+            (row,) = await all_of(connection, "inbox_newest")
+        return int(row["newest"])
 
     async def poison(self) -> list[Poison]:
         """Events that were put aside and are not dead letters yet."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +24,10 @@ from services.alert.store.standings import card_at, doing_of, is_shared, message
 from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration
 from services.contracts.events import EpisodeChange
+from services.runtime.logs import get_logger
 from services.runtime.postgres import Pool
+
+log = get_logger(__name__)
 
 LEASE = timedelta(seconds=30)
 """Longer than any attempt (8 s to look, 8 s to send, a few for the pace): a lease that runs out belonged to a
@@ -105,12 +108,27 @@ class PostgresOutbox:
         rows.sort(
             key=lambda row: (row["rank"], row["answer_due"], row["due_at"], order[row["purpose"]])
         )
-        return [
-            self._of_board(row, boards[str(row["board"])])
-            if row["board"] is not None
-            else self._delivery(row, world, clock["now"])
-            for row in rows
-        ]
+        drawn = [await self._drawn(row, boards, world, clock["now"]) for row in rows]
+        return [delivery for delivery in drawn if delivery is not None]
+
+    async def _drawn(
+        self, row: DictRow, boards: dict[str, DictRow], world: _World, now: datetime
+    ) -> Delivery | None:
+        """None for a row that cannot be drawn: it is given up, and holds up none of the others."""
+        try:
+            if row["board"] is not None:
+                return self._of_board(row, boards[str(row["board"])])
+            return self._delivery(row, world, now)
+        except Exception:
+            log.exception("a message could not be drawn", delivery_id=str(row["id"]))
+        async with self._pool.connection() as connection, connection.transaction():
+            given_up = {
+                "reason": DeliveryReason.invalid.value,
+                "retry_at": None,
+                "ambiguous": False,
+            }
+            await run(connection, "outbox_failed", id=row["id"], attempt=row["attempt"], **given_up)
+        return None
 
     def _of_board(self, row: DictRow, board: DictRow) -> Delivery:
         page = row["purpose"] == Purpose.page.value
@@ -289,6 +307,10 @@ class PostgresOutbox:
     async def down(self, destination: str, reason: DeliveryReason) -> int:
         """See ports.Outbox."""
         return await self._stand_ins.down(destination, reason)
+
+    async def abandon(self, configured: Sequence[str]) -> int:
+        """What waits for a destination that left the configuration goes elsewhere; how many rows went."""
+        return await self._stand_ins.abandon(configured)
 
     async def up(self, destination: str) -> None:
         """See ports.Outbox."""

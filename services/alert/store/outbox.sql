@@ -15,6 +15,7 @@ where e.id = o.episode and o.purpose = 'page'
   and (o.state = 'pending' or (o.state = 'leased' and o.lease_until < alert.now()))
   and case coalesce(o.call, '') when 'promise' then false
       when 'handover' then e.claimed_by is distinct from o.target or e.state <> 'claimed'
+      when 'risen' then e.state not in ('open', 'claimed')
       else e.state <> 'open' end
   and (%(destination)s::text is null or o.destination = %(destination)s)
 
@@ -65,6 +66,7 @@ where o.id = %(id)s and o.attempt = %(attempt)s and o.state = 'leased'
          select from alert.episodes e where e.id = o.episode
            and case coalesce(o.call, '') when 'promise' then true
                when 'handover' then e.claimed_by = o.target and e.state = 'claimed'
+               when 'risen' then e.state in ('open', 'claimed')
                else e.state = 'open' end))
 returning o.id
 
@@ -116,6 +118,21 @@ for update of o skip locked
 
 -- name: outbox_handed_on
 update alert.outbox set state = 'cancelled', reason = 'handed_on' where id = any(%(ids)s)
+
+-- name: outbox_homeless
+-- Destinations that messages wait for and that nobody delivers to any more.
+select distinct destination from alert.outbox
+where (state = 'pending' or (state = 'leased' and lease_until < alert.now()))
+  and destination <> all(%(known)s)
+
+-- name: outbox_unlease
+update alert.outbox set state = 'pending', lease_until = null, ambiguous = true
+where destination = %(destination)s and state = 'leased' and lease_until < alert.now()
+
+-- name: outbox_abandon
+-- What was handed on, or belongs beneath a card that stands nowhere any more.
+update alert.outbox set state = 'cancelled', reason = 'handed_on'
+where destination = %(destination)s and state = 'pending'
 
 -- name: destinations_down
 select distinct source as destination from alert.troubles

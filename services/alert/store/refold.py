@@ -9,7 +9,7 @@ from datetime import datetime
 
 from services.alert.domain.fold import Close, Mute, fold
 from services.alert.domain.items import Item
-from services.alert.domain.lifecycle import Context, Record, advance, retired
+from services.alert.domain.lifecycle import Context, Record, advance, inheriting, retired
 from services.alert.domain.matching import Stored, match
 from services.alert.store.rows import close_of, item_today, record_of
 from services.alert.store.sql import Connection, all_of
@@ -95,6 +95,9 @@ def refold(
             for record in living
         ],
     )
+    for gone, heir in matched.heirs:
+        by_id[heir] = inheriting(by_id[heir], by_id[gone])
+        writing.inherit(gone, heir)
     for episode, kept in matched.kept:
         was = by_id[kept] if kept else None
         change = advance(was, episode, context, new_id=new_id(), conversation=held.id)

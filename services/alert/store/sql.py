@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any, LiteralString
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.rows import DictRow, dict_row
 
 from services.runtime.postgres import load_queries
 
 Connection = AsyncConnection[Any]
+
+AWAY = (OperationalError, InterfaceError)
+"""The database is away, or another transaction was in the way: no row's fault."""
 
 FOLD = load_queries("services.alert.store", "fold.sql")
 EPISODES = load_queries("services.alert.store", "episodes.sql")

@@ -41,7 +41,9 @@ def fallbacks(configuration: Configuration, destination: str) -> list[str]:
     if chain:
         return chain
     others = [one.id for one in configuration.destinations if one.id != destination]
-    return sorted(others, key=lambda one: one == configuration.engineers)
+    # A place that the file has dropped is followed by where cards go now.
+    now = configuration.routes[-1].destinations if destination not in named else ()
+    return sorted(others, key=lambda one: (one == configuration.engineers, one not in now))
 
 
 class StandIns:
@@ -92,6 +94,31 @@ class StandIns:
                 f"{destination} takes no messages ({reason.value}): look at its token and channel"
             )
             await self._note(NoticeKind.destination_down, destination, says, clock)
+        return handed
+
+    async def abandon(self, configured: Collection[str]) -> int:
+        """Hand on what waits for places that the team's file has dropped: nobody delivers there."""
+        async with self._pool.connection() as connection, connection.transaction():
+            gone = [
+                row["destination"]
+                for row in await all_of(connection, "outbox_homeless", known=sorted(configured))
+            ]
+            if not gone:
+                return 0
+            away = await down_now(connection) | set(gone)
+            handed = 0
+            for destination in gone:
+                await run(connection, "outbox_unlease", destination=destination)
+                rows = await all_of(
+                    connection,
+                    "outbox_stranded",
+                    destination=destination,
+                    away=sorted(away),
+                    limit=AT_ONCE,
+                )
+                handed += await self._hand_on(connection, rows, away) if rows else 0
+                await run(connection, "outbox_abandon", destination=destination)
+        log.warning("places left the configuration", destinations=gone, handed_on=handed)
         return handed
 
     async def up(self, destination: str) -> None:

@@ -14,14 +14,23 @@ from services.alert.store.rows import Row, item_today, record_of
 from services.alert.store.sql import Connection, all_of
 from services.contracts.configuration import Configuration
 from services.contracts.events import CloseReason
+from services.runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 ALIKE = "alike"
 
 
 async def records_of(connection: Connection, ids: Iterable[str]) -> dict[str, Record]:
-    """Episodes by id; unknown ids are left out."""
-    rows = await all_of(connection, "episodes_by_ids", ids=list(ids))
-    return {str(row["id"]): record_of(row) for row in rows}
+    """Episodes by id; unknown ids, and what cannot be read, are left out."""
+    found: dict[str, Record] = {}
+    for row in await all_of(connection, "episodes_by_ids", ids=list(ids)):
+        try:
+            found[str(row["id"])] = record_of(row)
+        except ValueError as error:
+            # Stored by another release, or damaged: the others of the batch are served all the same.
+            log.error("an episode cannot be read", episode=str(row["id"]), error=str(error))
+    return found
 
 
 async def messages_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[Item]]:

@@ -12,8 +12,13 @@ limit %(limit)s
 select c.id from alert.conversations c where c.id = %(conversation)s for update skip locked
 
 -- name: timer_take
-select t.episode, t.step, t.due_at, t.set_at, t.backfill, t.late, alert.now() as now from alert.timers t
+select t.episode, t.step, t.due_at, t.set_at, t.backfill, t.late, t.risen, alert.now() as now from alert.timers t
 where t.episode = %(episode)s and t.due_at <= alert.now()
+
+-- name: timer_put_off
+-- A step that failed stands in no other's way: it is due again a little later.
+update alert.timers set due_at = alert.now() + make_interval(secs => %(seconds)s), set_at = alert.now()
+where episode = %(episode)s and due_at <= alert.now()
 
 -- name: episode_by_id
 select * from alert.episodes where id = %(id)s
@@ -58,4 +63,4 @@ select id, event_id, topic, key, payload from alert.announcements order by id li
 delete from alert.announcements where id = any(%(ids)s)
 
 -- name: timer_step
-select step from alert.timers where episode = %(episode)s
+select step, risen from alert.timers where episode = %(episode)s

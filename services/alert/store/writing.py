@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from services.alert.domain import lifecycle
+from services.alert.domain.escalation import BREATH
 from services.alert.domain.lifecycle import Change, Record
 from services.alert.ports import Purpose
 from services.alert.store.rows import as_json, rank, record_row
@@ -37,6 +38,8 @@ class Writing:
     opened: int = 0
     _outbox: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
     _timers: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    _hastened: dict[str, tuple[datetime, ...]] = field(default_factory=dict)
+    _heirs: dict[str, str] = field(default_factory=dict)
     _announced: list[tuple[str, str, str, bytes]] = field(default_factory=list)
     _audited: list[dict[str, Any]] = field(default_factory=list)
 
@@ -54,7 +57,15 @@ class Writing:
             elif isinstance(effect, lifecycle.ShowLine):
                 self.send(record, record.destinations[0], Purpose.thread, effect.item_id)
             elif isinstance(effect, lifecycle.SetTimer):
-                self.timer(record.id, effect.step, effect.due_at, backfill=effect.backfill)
+                self.timer(
+                    record.id,
+                    effect.step,
+                    effect.due_at,
+                    backfill=effect.backfill,
+                    risen=effect.risen,
+                )
+            elif isinstance(effect, lifecycle.Hasten):
+                self._hastened[record.id] = effect.dues
             elif isinstance(effect, lifecycle.StopPaging):
                 self._timers[record.id] = None
             elif isinstance(effect, lifecycle.Announce):
@@ -119,6 +130,7 @@ class Writing:
         *,
         backfill: bool = False,
         closed: bool = False,
+        risen: bool = False,
     ) -> None:
         """The episode's one future timer. `closed`: put off to the end of closed hours."""
         self._timers[episode] = {
@@ -127,11 +139,16 @@ class Writing:
             "due_at": due_at,
             "backfill": backfill,
             "late": closed,
+            "risen": risen,
         }
 
     def stop(self, episode: str) -> None:
         """No timer, and no page that was not sent."""
         self._timers[episode] = None
+
+    def inherit(self, gone: str, heir: str) -> None:
+        """What goes on in a retired episode (answers on their way, promises) goes on in its heir."""
+        self._heirs.setdefault(gone, heir)
 
     def announce_change(
         self, record: Record, change: EpisodeChange, at: datetime, by: str | None = None
@@ -194,12 +211,18 @@ class Writing:
         stopped = [episode for episode, timer in self._timers.items() if timer is None]
         if timers:
             await connection.execute(FOLD["timers_put"], {"timers": as_json(timers)})
+        for episode, dues in self._hastened.items():
+            values = {"episode": episode, "dues": list(dues), "breath": BREATH.total_seconds()}
+            await connection.execute(FOLD["timers_hasten"], values)
         if stopped:
             await connection.execute(FOLD["timers_drop"], {"episodes": stopped})
             await connection.execute(FOLD["pages_cancel"], {"episodes": stopped})
         if self._outbox:
             rows = as_json(self._outbox.values())
             await connection.execute(FOLD["outbox_put"], {"rows": rows})
+        if self._heirs:
+            gone, heirs = list(self._heirs), list(self._heirs.values())
+            await connection.execute(FOLD["heirs_take_over"], {"gone": gone, "heirs": heirs})
         if self._announced:
             ids, names, keys, payloads = (list(one) for one in zip(*self._announced, strict=True))
             await connection.execute(
