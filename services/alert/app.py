@@ -73,7 +73,7 @@ from services.runtime.errors import WrongConfiguration
 from services.runtime.health import Health, TopicsCheck
 from services.runtime.lines import Lines, announce
 from services.runtime.metrics import LineMetrics, create_registry, dead_letters_counter, metrics_app
-from services.runtime.postgres import answers, create_pool, migrate
+from services.runtime.postgres import create_pool, migrate, problem_at
 from services.runtime.process import Workers, run
 from services.runtime.settings import ServiceSettings, load, optional_secret, secret
 
@@ -273,13 +273,13 @@ class AlertService:
 
     async def start(self) -> None:
         """Wait for PostgreSQL and Kafka; rewind where the group is ahead; consume; sweep."""
-        await wait_until(self._database_answers, clock=self._clock, says="PostgreSQL")
+        await wait_until(self._database_problem, clock=self._clock, says="PostgreSQL")
         await self._pool.open()
         await migrate(self._pool, "alert", "services.alert.store.migrations")
         await configurations.store(self._pool, self._loaded)
         async with self._pool.connection() as connection:
             await self._in_force.refresh(connection)
-        await wait_until(self._kafka_answers, clock=self._clock, says="Kafka and its topics")
+        await wait_until(self._topics, clock=self._clock, says="Kafka and its topics")
         self._producer.start()
         cluster = await asyncio.to_thread(self._ends.cluster)
         inbox = Inbox(self._pool, cluster)
@@ -398,14 +398,8 @@ class AlertService:
         await self._deliveries.close()
         await self._pool.close()
 
-    async def _database_answers(self) -> bool:
-        return await answers(self._url)
-
-    async def _kafka_answers(self) -> bool:
-        return await self._topics() is None
-
     async def _database_problem(self) -> str | None:
-        return None if await answers(self._url) else "PostgreSQL does not answer"
+        return await problem_at(self._url)
 
     async def _watch_for_a_version(self) -> None:
         """Store a changed presence.yaml; use what any replica stored, and changes of the rota."""

@@ -136,7 +136,7 @@ class ClassifyService:
 
     async def start(self) -> None:
         """Wait for Kafka, learn what was corrected, then consume; stopped where the limit had tripped."""
-        await wait_until(self._kafka_is_there, clock=self._clock, says="Kafka and its topics")
+        await wait_until(self._topics, clock=self._clock, says="Kafka and its topics")
         self._producer.start()
         self._teaching.start()
         await self._teaching.caught_up()
@@ -153,9 +153,6 @@ class ClassifyService:
         if self._second_opinion:
             await self._second_opinion.close()
         await self._producer.close()
-
-    async def _kafka_is_there(self) -> bool:
-        return await self._topics() is None
 
 
 def _dlq() -> Topic:

@@ -7,7 +7,6 @@ judged by one state; a record that cannot be read is passed over and told, never
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -19,8 +18,8 @@ from services.classify.domain.lessons import Lessons, learn
 from services.contracts.configuration import Learning
 from services.contracts.events import Correction
 from services.contracts.topics import CORRECTIONS, Topic
-from services.runtime import kafka_settings
-from services.runtime.logs import KAFKA_LOGGER, get_logger
+from services.runtime.logs import get_logger
+from services.runtime.reading import open_reader
 from services.runtime.settings import ServiceSettings
 
 log = get_logger(__name__)
@@ -121,7 +120,7 @@ class Teaching:
                 self._stopping.wait(2.0)
 
     def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
-        consumer = create_reader(self._settings)
+        consumer = _open(self._settings)
         try:
             partitions = assign_all(consumer, self._topic)
             self._failure = None
@@ -168,22 +167,8 @@ class Teaching:
         log.info("learned", items=len(self._lessons.items), untrusted=self._lessons.untrusted)
 
 
-def create_reader(settings: ServiceSettings) -> Consumer:
-    """A consumer that reads whole topics by itself, commits nothing, and tells their ends."""
-    return Consumer(
-        {
-            "bootstrap.servers": settings.kafka,
-            # librdkafka asks for a group even where none is used; nothing is committed to it.
-            "group.id": "presence-classify-corrections",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "allow.auto.create.topics": False,
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 100,
-            **kafka_settings.security(settings),
-        },
-        logger=logging.getLogger(KAFKA_LOGGER),
-    )
+def _open(settings: ServiceSettings) -> Consumer:
+    return open_reader(settings, "classify-corrections", **{"fetch.wait.max.ms": 100})
 
 
 def assign_all(consumer: Consumer, topic: Topic) -> list[int]:
@@ -198,7 +183,7 @@ def assign_all(consumer: Consumer, topic: Topic) -> list[int]:
 
 def read_all(settings: ServiceSettings, topic: Topic) -> Iterable[tuple[bytes, bytes | None]]:
     """Every record of a topic as it is now, key and value. Raises KafkaException."""
-    consumer = create_reader(settings)
+    consumer = _open(settings)
     try:
         behind = set(assign_all(consumer, topic))
         while behind:

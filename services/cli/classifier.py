@@ -31,7 +31,13 @@ _FILES = click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path, dir_okay=False)
 )
 _MODEL = click.option("--model", metavar="DIRECTORY", help="A model directory; none: the built-in.")
-_ENGINE = click.option("--engine", type=click.Choice(ENGINES), default="cascade", show_default=True)
+_ENGINE = click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="cascade",
+    show_default=True,
+    help="Which one to measure.",
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 PER_TEMPLATE = 6
@@ -64,9 +70,17 @@ def _corrected() -> list[Row]:
 
 @click.command()
 @_FILES
-@click.option("--out", type=click.Path(path_type=Path), default="model", show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="model",
+    show_default=True,
+    help="Write the model here.",
+)
 @click.option("--name", default="own", show_default=True, help="The model's name.")
-@click.option("--seed", default=1, show_default=True)
+@click.option(
+    "--seed", default=1, show_default=True, help="The same seed and rows make the same model."
+)
 @click.option("--at-most", default=800, show_default=True, help="Rows of one source and label.")
 @click.option("--ours/--no-ours", default=True, help="Learn also from the text that we wrote.")
 @click.option("--licence", "licences", multiple=True, metavar="SOURCE=TERMS", help="For the card.")

@@ -12,6 +12,8 @@ from services.alert.team_file import checks
 from services.contracts.configuration import Configuration
 from services.runtime import configuration
 
+_COUNTED = ("accounts", "people", "rotas", "routes", "destinations")
+
 
 @click.group()
 def config() -> None:
@@ -19,14 +21,14 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("file", type=click.Path(path_type=Path), envvar="PRESENCE_CONFIG")
+@click.argument(
+    "file", type=click.Path(path_type=Path), envvar="PRESENCE_CONFIG", default="presence.yaml"
+)
 def check(file: Path) -> None:
-    """Say every mistake in FILE with its line; exit 2 where there is one."""
+    """Say every mistake in FILE (default: PRESENCE_CONFIG, presence.yaml) with its line; exit 2 for one."""
     loaded = configuration.load(file, checks(datetime.now(UTC))).configuration
-    click.echo(
-        f"{file}: good. {len(loaded.accounts)} accounts, {len(loaded.people)} people, "
-        f"{len(loaded.rotas)} rotas, {len(loaded.routes)} routes"
-    )
+    counts = (f"{name}: {len(getattr(loaded, name))}" for name in _COUNTED)
+    click.echo(f"{file}: good. {', '.join(counts)}")
 
 
 @config.command()

@@ -12,7 +12,6 @@ import click
 import orjson
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    Consumer,
     KafkaError,
     KafkaException,
     Message,
@@ -24,10 +23,11 @@ from rich.table import Table
 
 from services.contracts.events import Notice, NoticeKind
 from services.contracts.topics import INTAKE_DLQ, NOTICES, TOPICS, Header
-from services.runtime import kafka_settings
 from services.runtime.broker import create_producer
 from services.runtime.dead_letter import record_headers
+from services.runtime.errors import Transient
 from services.runtime.producer import Record
+from services.runtime.reading import open_reader
 from services.runtime.settings import ServiceSettings, load
 
 
@@ -84,15 +84,7 @@ def _dead_letter(message: Message) -> DeadLetter:
 
 def read_dead_letters(settings: ServiceSettings, topics: list[str]) -> Iterator[DeadLetter]:
     """Everything on these dead-letter topics, oldest first in each partition."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.kafka,
-            "group.id": "presence-dlq-reader",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            **kafka_settings.security(settings),
-        }
-    )
+    consumer = open_reader(settings, "dlq-reader")
     with closing(consumer):
         try:
             there = consumer.list_topics(timeout=10).topics
@@ -252,5 +244,9 @@ async def _publish(settings: ServiceSettings, record: Record) -> None:
     producer.start()
     try:
         await producer.publish([record])
+    except Transient as error:
+        raise click.ClickException(
+            f"Kafka does not take it at {settings.kafka} (PRESENCE_KAFKA): {error.detail}"
+        ) from error
     finally:
         await producer.close()

@@ -138,9 +138,12 @@ def _configuration() -> tuple[Configuration | None, Finding]:
     except WrongConfiguration as error:
         lines = str(error).splitlines()
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        return None, wrong(
-            lines[0] + more, "presence config check lists every mistake with its line"
+        mend = (
+            "presence config check lists every mistake with its line"
+            if Path(path).exists()
+            else "cp presence.example.yaml presence.yaml, and fill in your accounts and people"
         )
+        return None, wrong(lines[0] + more, mend)
     says = f"{len(file.accounts)} accounts, {len(file.people)} people, {len(file.routes)} routes"
     return file, good(f"{path}: {says}")
 

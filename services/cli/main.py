@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from services.runtime import logs
 from services.runtime.errors import PresenceError, WrongConfiguration
 
 # Command → (module, attribute, what it does).
@@ -85,12 +86,17 @@ def presence() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script: exit 0 ok, 1 failed, 2 used wrongly; an error is one line."""
+    logs.quiet()
     try:
         code = presence.main(args=arguments, prog_name="presence", standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
-    except click.UsageError as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        code = 2
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "presence"
+        click.echo(f"presence: {error.format_message()} (`{command} --help` says more)", err=True)
         code = 2
     except click.ClickException as error:
         click.echo(f"presence: {error.format_message()}", err=True)
@@ -100,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             click.echo(f"presence: {line}", err=True)
         code = 2
     except PresenceError as error:
-        click.echo(f"presence: {error}", err=True)
+        click.echo(f"presence: {error.detail or error}", err=True)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -80,7 +80,7 @@ def now(file: Path, at: str | None, name: str | None, as_json: bool) -> None:
 @file_option
 @at_option
 @rota_option
-@click.option("--days", default=7, show_default=True, type=click.IntRange(1, 366))
+@click.option("--days", default=7, show_default=True, type=click.IntRange(1, 366), help="How many.")
 @json_option
 def week(file: Path, at: str | None, name: str | None, days: int, as_json: bool) -> None:
     """Every shift of the next seven days, closed hours and gaps included."""
@@ -119,7 +119,9 @@ def week(file: Path, at: str | None, name: str | None, days: int, as_json: bool)
 @file_option
 @at_option
 @rota_option
-@click.option("--days", default=AHEAD, show_default=True, type=click.IntRange(1, 366))
+@click.option(
+    "--days", default=AHEAD, show_default=True, type=click.IntRange(1, 366), help="Ahead."
+)
 @json_option
 def gaps(file: Path, at: str | None, name: str | None, days: int, as_json: bool) -> None:
     """Hours in the next 21 days that are neither covered nor closed, and how the load is shared.

@@ -44,9 +44,24 @@ from services.runtime.postgres import Pool
 @click.argument("what", metavar="FILE|EPISODE")
 @file_option
 @at_option
-@click.option("--label", type=click.Choice([one.value for one in Label]), default="conversation")
-@click.option("--urgency", type=click.Choice([one.value for one in Urgency]), default="normal")
-@click.option("--sensitive", multiple=True, type=click.Choice([one.value for one in Sensitive]))
+@click.option(
+    "--label",
+    type=click.Choice([one.value for one in Label]),
+    default="conversation",
+    help="For a FILE: as if classify had said so.",
+)
+@click.option(
+    "--urgency",
+    type=click.Choice([one.value for one in Urgency]),
+    default="normal",
+    help="The same.",
+)
+@click.option(
+    "--sensitive",
+    multiple=True,
+    type=click.Choice([one.value for one in Sensitive]),
+    help="The same; several times for several.",
+)
 @json_option
 def explain(
     what: str,

@@ -47,7 +47,13 @@ DAYS = [day.value[:3].title() for day in Weekday]
 )
 @click.option("--target", help="Answer within; left out: targets.first_response.")
 @click.option("--handling", help="Mean handling time; left out: from claim to answer, as measured.")
-@click.option("--share", default=95.0, show_default=True, type=click.FloatRange(50, 99.9))
+@click.option(
+    "--share",
+    default=95.0,
+    show_default=True,
+    type=click.FloatRange(50, 99.9),
+    help="Per cent that are to be answered in time.",
+)
 @json_option
 def forecast(
     figures: Path | None,

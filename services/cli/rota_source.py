@@ -32,6 +32,7 @@ file_option = click.option(
     envvar="PRESENCE_CONFIG",
     default=Path("presence.yaml"),
     show_default=True,
+    help="The team's file; PRESENCE_CONFIG names it too.",
 )
 at_option = click.option("--at", help="At this instant instead (2026-12-24T18:00:00+01:00).")
 rota_option = click.option("--rota", "name", help="Only this one.")

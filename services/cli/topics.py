@@ -40,7 +40,7 @@ def apply(partitions: int, replication: int, as_json: bool) -> None:
 
 
 @topics.command()
-@click.option("--partitions", default=PARTITIONS, show_default=True)
+@click.option("--partitions", default=PARTITIONS, show_default=True, help="Of every topic.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(partitions: int, as_json: bool) -> None:
     """Compare the cluster with the registry; exit 1 where something differs."""

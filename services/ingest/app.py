@@ -51,7 +51,7 @@ from services.runtime.errors import Transient
 from services.runtime.health import Health, TopicsCheck
 from services.runtime.lines import Lines, announce
 from services.runtime.metrics import LineMetrics, create_registry, metrics_app
-from services.runtime.postgres import answers, create_pool
+from services.runtime.postgres import create_pool, problem_at
 from services.runtime.process import Workers, run
 from services.runtime.settings import ServiceSettings, load, secret
 
@@ -215,11 +215,11 @@ class Ingest:
         if self._spooling is not None:
             self._spool.open()
             self.workers.start("spool", self._spooling.run())
-        await wait_until(self._database_answers, clock=self._clock, says="PostgreSQL")
+        await wait_until(self._database_problem, clock=self._clock, says="PostgreSQL")
         await self._pool.open()
         await self._intake_pool.open()
         await self._store.migrate()
-        await wait_until(self._kafka_answers, clock=self._clock, says="Kafka and its topics")
+        await wait_until(self._topics, clock=self._clock, says="Kafka and its topics")
         self.workers.start("forget", self._forget())
         self.workers.start("watch", self._watch.run())
         self.workers.start("tokens", self._token_watch.run())
@@ -238,14 +238,8 @@ class Ingest:
         await self._intake_pool.close()
         await self._pool.close()
 
-    async def _database_answers(self) -> bool:
-        return await answers(self._url)
-
-    async def _kafka_answers(self) -> bool:
-        return await self._topics() is None
-
     async def _database_problem(self) -> str | None:
-        return None if await answers(self._url) else "PostgreSQL does not answer"
+        return await problem_at(self._url)
 
     async def _intake_problem(self) -> str | None:
         """For a moment only: out of rotation nothing would come that could prove Kafka back."""

@@ -7,9 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
-from services.runtime import kafka_settings
+from services.runtime.reading import open_reader
 from services.runtime.settings import ServiceSettings
 
 LOOK_WITHIN = 5.0
@@ -72,17 +72,7 @@ def dated(settings: ServiceSettings, found: Sequence[Backlog]) -> list[Backlog]:
 
 def _times(settings: ServiceSettings, offsets: Mapping[Place, int]) -> dict[Place, datetime]:
     """The time of the record at each offset, or of the next one where that was compacted away."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.kafka,
-            # The client wants a name: nothing is ever committed under it.
-            "group.id": "presence-backlog",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-            **kafka_settings.security(settings),
-        }
-    )
+    consumer = open_reader(settings, "backlog")
     found: dict[Place, datetime] = {}
     with closing(consumer):
         consumer.assign([TopicPartition(topic, part, at) for (topic, part), at in offsets.items()])

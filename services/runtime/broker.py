@@ -171,12 +171,14 @@ def _store(consumer: Consumer, offsets: list[TopicPartition]) -> None:
         log.info("offsets of a revoked partition were not stored", error=str(error))
 
 
-async def wait_until(ready: Callable[[], Awaitable[bool]], *, clock: Clock, says: str) -> None:
-    """Wait for a dependency, saying so once and then every ten seconds."""
+async def wait_until(
+    problem: Callable[[], Awaitable[str | None]], *, clock: Clock, says: str
+) -> None:
+    """Wait for a dependency until nothing is wrong with it, saying what is at once and every ten seconds."""
     waited = 0.0
-    while not await ready():
+    while wrong := await problem():
         if waited % 10 == 0:
-            log.warning("waiting", on=says, seconds=round(waited))
+            log.warning("waiting", on=says, says=wrong, seconds=round(waited))
         await clock.sleep(1.0)
         waited += 1.0
     if waited:

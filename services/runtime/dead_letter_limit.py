@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from services.contracts.events import Notice, NoticeKind
 from services.contracts.topics import NOTICES, Topic
-from services.runtime import kafka_settings
 from services.runtime.consumption import Consumption, LineStopped
 from services.runtime.errors import Transient
 from services.runtime.logs import get_logger
+from services.runtime.reading import open_reader
 from services.runtime.settings import ServiceSettings
 
 log = get_logger(__name__)
@@ -122,15 +122,7 @@ def tripped(settings: ServiceSettings, service: str, *, timeout: float = 5.0) ->
     Blocking; reads the topic (notices are few) without a group. Raises Transient where Kafka does not
     let it be read to its end: that is neither yes nor no.
     """
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.kafka,
-            "group.id": f"presence-{service}-limit",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            **kafka_settings.security(settings),
-        }
-    )
+    consumer = open_reader(settings, f"{service}-limit")
     stopped: dict[str, datetime] = {}
     resumed = datetime.min.replace(tzinfo=UTC)
     try:

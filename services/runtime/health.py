@@ -7,6 +7,7 @@ answer. A service that is not ready says which dependency fails, in words.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from confluent_kafka import KafkaException
@@ -16,6 +17,7 @@ from services.contracts.topics import Topic
 from services.runtime import kafka_settings
 from services.runtime.asgi import Receive, Scope, Send, answer_json
 from services.runtime.clock import Clock
+from services.runtime.logs import KAFKA_LOGGER
 from services.runtime.settings import ServiceSettings
 
 Check = Callable[[], Awaitable[str | None]]
@@ -81,7 +83,8 @@ class TopicsCheck:
                 {
                     "bootstrap.servers": self._settings.kafka,
                     **kafka_settings.security(self._settings),
-                }
+                },
+                logger=logging.getLogger(KAFKA_LOGGER),
             )
         try:
             there = self._client.list_topics(timeout=CHECK_TIMEOUT - 0.5).topics

@@ -14,6 +14,8 @@ KAFKA_LOGGER = "presence.kafka"
 """For librdkafka and FastStream, which would write to standard error in forms of their own."""
 
 
+_LOUD = (KAFKA_LOGGER, "kafka", "psycopg.pool", "psycopg")
+"""Libraries that report what their callers are told by an exception as well."""
 _KNOWN = ("CONFWARN", "Auto create topics is disabled")
 """What our libraries say at every start about what we have chosen: FastStream gives the consumer's settings
 to its producer too, and topics are never made automatically."""
@@ -25,6 +27,14 @@ class _SaidAtEveryStart(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
         return not any(known in message for known in _KNOWN)
+
+
+def quiet() -> None:
+    """For commands: what fails is said in a line of their own, and nothing else on either stream."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    for loud in _LOUD:
+        logging.getLogger(loud).setLevel(logging.CRITICAL + 1)
+    structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
 
 
 def configure(log_format: LogFormat, service: str, level: str = "INFO") -> None:
@@ -59,17 +69,16 @@ def configure(log_format: LogFormat, service: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for quiet in (
+    for quieter in (
         "uvicorn",
         "uvicorn.access",
         "uvicorn.error",
         "httpx",
         "httpcore",
-        "kafka",
         "faststream",
+        *_LOUD,
     ):
-        logging.getLogger(quiet).setLevel(logging.WARNING)
-    logging.getLogger(KAFKA_LOGGER).setLevel(logging.WARNING)
+        logging.getLogger(quieter).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
 
 

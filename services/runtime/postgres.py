@@ -46,14 +46,15 @@ def create_pool(
     )
 
 
-async def answers(url: str) -> bool:
-    """Whether a PostgreSQL answers at `url`."""
+async def problem_at(url: str) -> str | None:
+    """Why no PostgreSQL answers at `url`, in its own words, or None. They never hold the password."""
     try:
         async with await psycopg.AsyncConnection.connect(url, connect_timeout=2) as connection:
             await connection.execute("select 1")
-    except psycopg.OperationalError:
-        return False
-    return True
+    except psycopg.OperationalError as error:
+        said = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return f"PostgreSQL does not answer: {said[0] if said else type(error).__name__}"[:300]
+    return None
 
 
 def load_queries(package: str, file: str = "queries.sql") -> dict[str, LiteralString]:

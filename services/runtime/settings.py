@@ -88,9 +88,11 @@ def load(settings: type[S], **given: Any) -> S:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         prefix = settings.model_config.get("env_prefix", "")
-        variable = f"{prefix}{first['loc'][0] if first['loc'] else ''}".upper()
+        name = str(first["loc"][0]) if first["loc"] else ""
+        variable = f"{prefix}{name}".upper()
         if first["type"] == "missing":
-            raise WrongConfiguration(f"{variable} is not set") from None
+            says = " ".join((settings.model_fields[name].description or "").split())
+            raise WrongConfiguration(f"{variable} is not set: {says}".rstrip(": ")) from None
         raise WrongConfiguration(f"{variable}: {first['msg']}") from None
 
 

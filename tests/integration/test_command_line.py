@@ -202,10 +202,14 @@ def test_a_resume_is_the_last_word_about_a_tripped_limit(run: Run, kafka: str) -
 
 
 def test_a_kafka_that_does_not_answer_is_one_line_and_exit_code_1(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PRESENCE_KAFKA", "127.0.0.1:1")
-    with pytest.raises(SystemExit) as ended:
-        main(["dlq", "list"])
-    assert ended.value.code == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    for command in ("dlq list", "dlq resume alert"):
+        with pytest.raises(SystemExit) as ended:
+            main(command.split())
+        assert ended.value.code == 1
+        # From the file descriptor: librdkafka would write there by itself.
+        said = capfd.readouterr().err
+        assert said.count("\n") == 1
+        assert "127.0.0.1:1 (PRESENCE_KAFKA)" in said
