@@ -48,6 +48,7 @@ from services.alert.store.outbox import PostgresOutbox
 from services.alert.store.overrides import PostgresRoster
 from services.alert.store.shift_starts import PostgresShiftStarts
 from services.alert.store.sources import Sources
+from services.alert.store.texts import Texts
 from services.alert.sweep import Sweep, WakeUps
 from services.alert.team_file import TeamFile, checks, destination_secrets
 from services.contracts.configuration import Configuration
@@ -367,6 +368,7 @@ class AlertService:
             clock=self._clock,
             wake=self._wake,
             boards=self._boards,
+            texts=Texts(self._pool),
         )
         for name, loop in sweep.loops().items():
             self.workers.start(name, loop())
@@ -411,6 +413,10 @@ class AlertService:
                     changed = await self._in_force.refresh(connection)
             except OperationalError as error:
                 log.warning("the active configuration could not be read", error=str(error))
+                continue
+            except Exception:
+                # Whatever it is, pages go on by what is in force.
+                log.exception("the active configuration could not be looked at")
                 continue
             if changed:
                 self._wake.changed()

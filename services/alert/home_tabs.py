@@ -126,6 +126,9 @@ class HomeTabs:
                     await run(connection, "home_forget", seconds=WATCHED_FOR_SECONDS)
             except OperationalError as error:
                 log.warning("home tabs wait for the database", error=str(error))
+            except Exception:
+                # What a tab cannot show must not end the process that pages.
+                log.exception("home tabs could not be drawn")
             await self._rest()
 
     async def _rest(self) -> None:

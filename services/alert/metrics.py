@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from services.alert.domain.boards.audit import Finding
 from services.alert.domain.card import CardState
 from services.alert.domain.firing import Firing, Why
-from services.alert.domain.lifecycle import Record
+from services.alert.domain.lifecycle import Record, Shows
 from services.contracts.configuration import Configuration
 from services.contracts.events import CloseReason, Label, Urgency
 
@@ -152,7 +152,9 @@ class AlertMetrics:
         return ("wall", "business") if configuration.targets.hours else ("wall",)
 
     def ended(self, record: Record) -> None:
-        """An episode ended for the first time."""
+        """An episode ended for the first time. What a new source brought silently is not ours to count."""
+        if record.shows is Shows.silent:
+            return
         ending = record.folded.ending
         reason = ending.reason if ending else CloseReason.merged
         self.closed.labels(reason.value).inc()

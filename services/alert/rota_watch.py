@@ -65,6 +65,9 @@ class RotaWatch:
                 await work()
             except OperationalError as error:
                 log.warning("waiting for PostgreSQL", error=str(error))
+            except Exception:
+                # Whatever it is, pages go on: this process fires the timers, too.
+                log.exception("the rota could not be looked after")
             await self._clock.sleep(seconds)
 
     async def tell_gaps(self) -> bool:

@@ -29,6 +29,7 @@ from services.alert.store.folding import Folding
 from services.alert.store.grouping import Grouping
 from services.alert.store.inbox import Inbox, RawEvent
 from services.alert.store.sql import AWAY as DATABASE_AWAY
+from services.alert.store.texts import Texts
 from services.contracts.configuration import Configuration
 from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
@@ -84,6 +85,7 @@ class Sweep:
         clock: Clock,
         wake: WakeUps,
         boards: LiveBoards,
+        texts: Texts,
     ) -> None:
         self._folding = folding
         self._grouping = grouping
@@ -101,6 +103,7 @@ class Sweep:
         self._clock = clock
         self._wake = wake
         self._boards = boards
+        self._texts = texts
 
     def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """By name, for Workers."""
@@ -217,8 +220,10 @@ class Sweep:
         return False
 
     async def forget(self) -> bool:
-        """Drop the ids of events that cannot be repeated any more."""
-        await self._inbox.forget(self._configuration().retention.event_ids)
+        """Drop the ids of events that cannot be repeated any more, and words past their retention."""
+        retention = self._configuration().retention
+        await self._inbox.forget(retention.event_ids)
+        await self._texts.forget(retention.items)
         await self._grouping.forget()
         return False
 

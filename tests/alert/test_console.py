@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+from psycopg import OperationalError
 from pydantic import SecretStr
 
 from services.alert.chat.links import Links
@@ -279,6 +280,25 @@ async def test_a_link_shows_private_words_only_to_who_is_known(site: Site) -> No
     site.sign_in("mia")
     await site.browser.get(f"/a/{site.links.episode_token('ep-1')}")
     assert site.episodes.readers == [None, "bo", "mia"]
+
+
+async def test_a_database_that_is_away_is_said_and_nothing_was_done(site: Site) -> None:
+    async def away(*_: object) -> None:
+        raise OperationalError("the server went away")
+
+    site.sign_in("mia")
+    site.episodes.card = away  # type: ignore[method-assign,assignment]
+    page = await site.browser.get(f"/a/{site.links.episode_token('ep-1')}")
+    assert page.status_code == 503
+    assert "Nothing was done: try again in a minute." in page.text
+    site.episodes.open = away  # type: ignore[method-assign,assignment]
+    assert (await site.browser.get("/api/v1/episodes")).status_code == 503
+
+
+async def test_who_is_not_known_can_sign_in_on_an_ended_episodes_page_too(site: Site) -> None:
+    site.episodes.cards["ep-1"] = card(state=CardState.answered, acts=(CardAct.note,))
+    page = await site.browser.get(f"/a/{site.links.episode_token('ep-1')}")
+    assert "Who are you?" in page.text
 
 
 # Signing in.

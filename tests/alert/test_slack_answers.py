@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable
@@ -84,6 +85,12 @@ class Room:
                 **where,
             }
         )
+
+    async def until_views(self, many: int) -> None:
+        """Until Slack was asked to show so many modals, one after another."""
+        async with asyncio.timeout(10):
+            while len(self.server.views) < many:
+                await asyncio.sleep(0.01)
 
     @property
     def view(self) -> dict[str, Any]:
@@ -326,3 +333,33 @@ async def test_an_act_of_somebody_who_may_not_changes_nothing(room: Room) -> Non
     assert room.server.views == []
     assert "You may not do this" in room.server.whispers[-1]["text"]
     await room.told.episodes.claim(episode, MIA)
+
+
+async def test_an_answer_that_takes_longer_than_slack_waits_is_told_of_in_its_form(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.alert.chat.slack_interactions.ANSWER_WITHIN_SECONDS", 0.0)
+    episode = await room.told.only()
+    await room.press("answer", episode)
+    await room.until_views(1)
+    said = await room.submit("We look into it, call +49 151 2345678")
+    assert said["view"]["title"]["text"] == "One moment"
+    await room.until_views(2)
+    assert "Send again" in json.dumps(room.view), "it asks to look once more, with the text kept"
+    assert await room.told.rows("select 1 from alert.answers") == []
+    said = await room.submit("We look into it, call +49 151 2345678")
+    await room.until_views(3)
+    assert room.view["title"]["text"] == "On its way"
+    assert len(await room.told.rows("select 1 from alert.answers")) == 1
+
+
+async def test_a_text_is_not_lost_where_the_answer_failed_late(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episode = await room.told.only()
+    await room.press("answer", episode)
+    monkeypatch.setattr("services.alert.chat.slack_interactions.ANSWER_WITHIN_SECONDS", 0.0)
+    await room.submit("x" * 500)
+    await room.until_views(2)
+    assert room.view["title"]["text"] == "Not sent"
+    assert "Your text was: xxx" in json.dumps(room.view)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from typing import Any
 
 import pytest
 
@@ -816,6 +817,38 @@ async def test_a_list_for_a_persons_brands_knows_them_by_their_ids(
             theirs = mia.model_copy(update={"brands": brands})
             assert len(open_episodes(found, theirs, at(0)).episodes) == many
             assert len(home_of(theirs, (), (), found).waiting) == many
+
+
+async def test_the_pipelines_figure_leaves_out_what_waited_for_a_person_and_what_is_not_live(
+    postgres: FreshDatabase,
+) -> None:
+    def carded(told: Story) -> float:
+        return told.value("presence_pipeline_seconds_count", platform="x")
+
+    async with story(postgres()) as told:
+        held = verdict(label=Label.spam, held=True)
+        await told.hear(notified("spam", at(0), "bob", judged=held))
+        await told.at(14)
+        await told.episodes.relabel_item(iid("spam"), MIA, Label.conversation)
+        await told.hear(notified("old", at(13), "cat", origin=Origin.backfill))
+        await told.sweep()
+        assert len(told.posted()) == 2
+        assert carded(told) == 0
+        await told.hear(notified("q", at(14)))
+        await told.sweep()
+        assert carded(told) == 1
+
+
+async def test_what_a_new_source_brought_silently_is_in_no_figure(postgres: FreshDatabase) -> None:
+    async with story(postgres()) as told:
+        seeding: dict[str, Any] = {"origin": Origin.backfill, "may_page": False}
+        await told.at(600)
+        await told.hear(notified("q", at(0), **seeding))
+        await told.hear(reply("a", 300, parent="q", **seeding))
+        assert await told.states() == ["answered"]
+        name = "presence_first_response_seconds_count"
+        assert told.value(name, platform="x", priority="normal", hours="wall") == 0
+        assert told.value("presence_episodes_closed_total", reason="answered") == 0
 
 
 async def test_a_second_round_tells_its_channels_again(postgres: FreshDatabase) -> None:

@@ -226,3 +226,11 @@ def said_view(title: str, says: str, channel: str, episode_id: str) -> Block:
         "close": plain("Close", 24),
         "blocks": [section(clip(says, 2_900))],
     }
+
+
+def wait_answer(view: dict[str, Any]) -> Block:
+    """What a form says while its answer takes longer than Slack waits."""
+    draft = read_draft(view)
+    says = "This takes a moment. What became of your answer will stand here."
+    waits = said_view("One moment", says, draft.channel, draft.episode_id)
+    return {"response_action": "update", "view": waits}

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from services.alert.acting import Answering, Doing
@@ -34,6 +35,10 @@ _SEEN_MOST = 10_000
 
 NOT_OPENED = "Slack did not open the form. Press again in a moment, or open the episode's page."
 NOT_CHANGED = "Slack did not change the form: close it, the card says how things stand."
+
+FAILED: Answer = {"errors": {"": "Presence could not do it. Look at the card, and try again."}}
+Late = Callable[[Answer], Awaitable[None]]
+"""Hears what came too late to be Slack's answer."""
 
 _NAMES = frozenset({*CardAct.__members__, *LineAct.__members__, "switch", "saved"})
 
@@ -76,14 +81,18 @@ class SlackInteractions:
         """One interaction. Raises KeyError, TypeError or ValueError for a payload that is not Slack's."""
         member = str(payload["user"]["id"])
         callback = payload["view"]["callback_id"] if "view" in payload else None
+        late: Late = partial(self._said_late, payload, member)
+        meanwhile: Answer = None
         match payload["type"]:
             case "block_actions":
                 work = self._pressed(payload, member)
             case "view_submission" if self._acts and callback == slack_answers.ANSWER_CALLBACK:
-                slack_answers.written(
-                    payload["view"]
-                )  # what is not ours is refused before any work
+                # What is not ours is refused before any work.
+                slack_answers.written(payload["view"])
                 work = self._answered(self._acts, payload["view"], member)
+                # An empty answer would close the form, and what was written with it.
+                meanwhile = slack_answers.wait_answer(payload["view"])
+                late = partial(self._answered_late, payload["view"])
             case "view_submission" if self._acts and callback == slack_act_forms.ACT_CALLBACK:
                 filled = slack_act_forms.read(payload["view"])
                 work = self._filled(self._acts, filled, member)
@@ -94,28 +103,56 @@ class SlackInteractions:
                 work = self._left(self._acts, payload["view"], member)
             case _:
                 return None
-        return await self._within_limit(work)
+        return await self._within_limit(work, late, meanwhile)
 
     async def drain(self) -> None:
         """Wait for acts that outlived their request."""
         while self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def _within_limit(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        task = asyncio.ensure_future(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+    async def _within_limit(
+        self, work: Coroutine[Any, Any, Answer], late: Late, meanwhile: Answer
+    ) -> Answer:
+        """The answer; or `meanwhile` where it takes longer than Slack waits, and then `late` hears it."""
+        task = self._track(work)
         done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN_SECONDS)
         if done:
             return task.result()
-        task.add_done_callback(self._ended_late)
+        self._track(self._follow(task, late))
+        return meanwhile
+
+    def _track(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def _follow(self, task: asyncio.Task[Answer], late: Late) -> Answer:
+        try:
+            answer = await task
+        except Exception as error:
+            log.exception("slack_act_failed", error=type(error).__name__)
+            answer = FAILED
+        await late(answer)
         return None
 
-    @staticmethod
-    def _ended_late(task: asyncio.Task[Answer]) -> None:
-        """Nobody waits for its answer any more, so that a failure is told here."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("slack_act_failed", error=type(error).__name__, exc_info=error)
+    async def _said_late(self, payload: dict[str, Any], member: str, answer: Answer) -> None:
+        """What a form would have shown reaches who pressed all the same."""
+        for says in ((answer or {}).get("errors") or {}).values():
+            await self._whisper(_channel(payload), member, f"Not done: {says}")
+
+    async def _answered_late(self, view: dict[str, Any], answer: Answer) -> None:
+        """The form, which says that it waits, shows what became of the answer."""
+        draft, written = slack_answers.written(view)
+        shown = (answer or {}).get("view")
+        if shown is None:
+            says = " ".join(((answer or {}).get("errors") or {}).values()) or NOT_CHANGED
+            text = f"{says} Your text was: {written.text}"
+            shown = slack_answers.said_view("Not sent", text, draft.channel, draft.episode_id)
+        try:
+            await self._through(draft.channel).update_view(str(view["id"]), shown)
+        except (Transient, Permanent) as error:
+            log.warning("slack_form_not_changed", error=str(error))
 
     async def _pressed(self, payload: dict[str, Any], member: str) -> Answer:
         view, channel = payload.get("view"), _channel(payload)

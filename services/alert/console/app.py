@@ -6,11 +6,13 @@ One ASGI application without a start or an end of its own; `services.alert.app` 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Form, HTTPException, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
+from psycopg import OperationalError
 from pydantic import SecretStr
 
 from services.alert.acting import Answering, Doing
@@ -33,6 +35,9 @@ from services.alert.ports import Boards, Episodes
 from services.alert.roster import Roster
 from services.contracts.configuration import Configuration, Person
 from services.runtime.clock import Clock, SystemClock
+from services.runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 ROWS = 200
 Field = Annotated[str, Form(max_length=4_000)]
@@ -74,6 +79,7 @@ def create_app(
         openapi_url="/api/v1/openapi.json",
     )
     app.middleware("http")(_with_headers)
+    app.add_exception_handler(OperationalError, partial(_away, pages))
 
     def person_of(person_id: str) -> Person | None:
         return configuration().person(person_id)
@@ -99,6 +105,15 @@ def create_app(
     if teams is not None:
         app.include_router(teams_router(teams, teams_tokens))
     return app
+
+
+async def _away(pages: Pages, request: Request, error: Exception) -> Response:
+    """The database is away: nothing was done, and whoever waits is told what to do."""
+    log.warning("the database does not answer", path=request.url.path, error=str(error))
+    text = "Its database does not answer. Nothing was done: try again in a minute."
+    if request.url.path.startswith(("/api/", "/slack/", "/teams/")):
+        return JSONResponse({"detail": f"Presence cannot do this right now. {text}"}, 503)
+    return pages.draw("message.html", 503, title="Presence cannot do this right now", text=text)
 
 
 async def _with_headers(

@@ -228,6 +228,17 @@ def retired(was: Record, context: Context) -> Change | None:
     return Change(record, tuple(effects))
 
 
+def came_straight(record: Record, said: Sequence[Item]) -> bool:
+    """Whether its card came from the receipt of a live message, and waited for nobody on the way.
+
+    Not for a person's relabel, nor for the deletion of an answer: the pipeline's figure is of machines.
+    """
+    first = next((item for item in said if item.id in record.folded.openers), None)
+    if first is None or record.folded.reopened:
+        return False
+    return first.origin is Origin.live and first.relabel is None
+
+
 def inheriting(was: Record, gone: Record) -> Record:
     """The episode that stays of two that turned out to be one: a claim of the other holds for it.
 

@@ -25,6 +25,8 @@ from services.runtime.postgres import Pool
 
 log = get_logger(__name__)
 
+MERGES = 5
+"""So often an act looks anew for an episode whose conversation was merged under its hands."""
 R = TypeVar("R")
 Act = Callable[[Connection, Held, Record, Writing], Awaitable[R]]
 
@@ -74,17 +76,22 @@ class Acting:
         if not is_id(episode_id):
             return None
         async with self._pool.connection() as connection:
-            async with connection.transaction():
-                row = await one_of(connection, "conversation_of_episode", id=episode_id)
-                held = (await hold(connection, [row["id"]])).get(row["id"]) if row else None
-                found = [one for one in held.records if one.id == episode_id] if held else []
-                if held is None or not found:
-                    return None
-                writing = await self._writing(connection)
-                result = await act(connection, held, found[0], writing)
-                await writing.flush(connection)
-            self._after(writing)
-        return result
+            for _ in range(MERGES):
+                async with connection.transaction():
+                    row = await one_of(connection, "conversation_of_episode", id=episode_id)
+                    if row is None:
+                        return None
+                    held = (await hold(connection, [row["id"]])).get(row["id"])
+                    found = [one for one in held.records if one.id == episode_id] if held else []
+                    if held is None or not found:
+                        # Merged into another while we waited for its row: look where it is now.
+                        continue
+                    writing = await self._writing(connection)
+                    result = await act(connection, held, found[0], writing)
+                    await writing.flush(connection)
+                self._after(writing)
+                return result
+        return None
 
     async def _alone(self, about: str, work: Awaitable[bool]) -> bool:
         """One of many that are due: what fails is told in the log and stands in no other's way."""

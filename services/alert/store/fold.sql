@@ -136,6 +136,31 @@ with edits as (
 )
 update alert.items set text = '', permalink = null, why = '{}' where item_id = any(%(ids)s)
 
+-- name: texts_forget
+-- Past their retention the words go; the figures that were made of them stay.
+with old as (
+    select item_id from alert.items
+    where stored_at < alert.now() - make_interval(secs => %(seconds)s)
+      and (text <> '' or handle is not null or name is not null)
+    limit %(limit)s
+), edits as (
+    update alert.traces set edit_text = null from old where traces.item_id = old.item_id
+)
+update alert.items set text = '', permalink = null, why = '{}', handle = null, name = null
+from old where items.item_id = old.item_id
+
+-- name: texts_of_ours_forget
+-- What we wrote beneath cards and to customers quotes them.
+with lines as (
+    update alert.lines set words = null
+    where at < alert.now() - make_interval(secs => %(seconds)s) and words is not null
+), promises as (
+    update alert.promises set what = ''
+    where due_at < alert.now() - make_interval(secs => %(seconds)s) and what <> ''
+)
+update alert.answers set text = ''
+where made_at < alert.now() - make_interval(secs => %(seconds)s) and text <> ''
+
 -- name: outbound_around
 -- The brand's items whose people depend on these: themselves, and replies below them down to the
 -- next person, with everything above them that names people.

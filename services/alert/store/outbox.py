@@ -12,7 +12,7 @@ from psycopg.rows import DictRow
 from services.alert.domain.cards import HEADLINE, cut, one_line
 from services.alert.domain.firing import chat_id
 from services.alert.domain.items import Item
-from services.alert.domain.lifecycle import Record
+from services.alert.domain.lifecycle import Record, came_straight
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Delivery, DeliveryReason, MessageRef, PersonRef, Purpose
 from services.alert.store.boards.keeping import board_of, ref_of
@@ -256,7 +256,7 @@ class PostgresOutbox:
     async def _card_stands(
         self, connection: Connection, delivery: Delivery, ref: MessageRef | None
     ) -> Record | None:
-        """Remember where the card stands; the episode, if this is its first card anywhere."""
+        """Remember where the card stands; the episode, if this first card anywhere came straight."""
         put = await one_of(
             connection,
             "card_put",
@@ -269,7 +269,10 @@ class PostgresOutbox:
         only = await one_of(connection, "card_first", episode=delivery.episode_id)
         if not (put and put["first"] and only and only["first"]):
             return None
-        return (await records_of(connection, [delivery.episode_id])).get(delivery.episode_id)
+        episode = delivery.episode_id
+        record = (await records_of(connection, [episode])).get(episode)
+        said = (await messages_of(connection, [episode])).get(episode, [])
+        return record if record is not None and came_straight(record, said) else None
 
     async def _paged(self, connection: Connection, delivery: Delivery, now: datetime) -> None:
         records = await records_of(connection, [delivery.episode_id])

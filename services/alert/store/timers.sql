@@ -8,8 +8,10 @@ order by (cardinality(e.sensitive) > 0) desc, e.opened_at desc
 limit %(limit)s
 
 -- name: timer_lock
--- The conversation's row first, as everywhere; whoever holds it will see to the timer.
-select c.id from alert.conversations c where c.id = %(conversation)s for update skip locked
+-- The conversation's row first, as everywhere; whoever holds it will see to the timer. One that was merged
+-- meanwhile guards nothing any more: the next round finds the one that stays.
+select c.id from alert.conversations c
+where c.id = %(conversation)s and c.merged_into is null for update skip locked
 
 -- name: timer_take
 select t.episode, t.step, t.due_at, t.set_at, t.backfill, t.late, t.risen, alert.now() as now from alert.timers t
