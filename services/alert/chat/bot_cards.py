@@ -6,8 +6,9 @@ button carries names an episode and an act, never a person: who presses is in th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from services.alert.chat import adaptive_boards, card_words
 from services.alert.chat.adaptive_card import (
@@ -147,3 +148,25 @@ def sign_in_message(url: str) -> Message:
     """A personal link. The notification says no more than what it is."""
     says = "Sign in to Presence with this link. It is yours alone; it ends in 15 minutes."
     return message_of(says, content_of([row(says)], open_url("Sign in", url), says))
+
+
+def greeting_message(public_url: str, conversation: str, sender: str) -> Message:
+    """For who writes to the bot or adds it: what it is for, and what its set-up needs to know."""
+    says = "Cards of people who wait appear here by themselves."
+    body = [
+        row(says),
+        row(f"This conversation's id, for presence.yaml: {conversation}", isSubtle=True),
+        row(f"Your Entra object id: {sender}", isSubtle=True),
+    ]
+    return message_of(says, content_of(body, open_url("Who waits now", public_url), says))
+
+
+def no_dialog_message(pressed: Mapping[str, Any], links: Links) -> Message:
+    """For a press that should have opened a form: some clients show no dialogs and send it as a message.
+
+    The link knows nobody: its page finds out who opens it.
+    """
+    act = next((one for one in CardAct if one == pressed[VERB]), None)
+    says = "This app shows no forms: press here to go on in the browser."
+    url = links.episode(str(pressed[ABOUT]), act=act)
+    return message_of(says, content_of([row(says)], open_url("Open the form", url), says))
