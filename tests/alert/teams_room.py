@@ -167,7 +167,11 @@ class Room:
         """Fill the form in and press one of its buttons: what comes in its place."""
         form = task["value"]["card"]["content"]
         (button,) = [one for one in form["actions"] if one["title"] == title]
-        answer = await self._invoke(who, "task/submit", {"data": {**button["data"], **typed}})
+        return await self.submit(who, {**button["data"], **typed})
+
+    async def submit(self, who: str, data: dict[str, Any]) -> dict[str, Any]:
+        """A form is sent: what comes in its place."""
+        answer = await self._invoke(who, "task/submit", {"data": data})
         after: dict[str, Any] = answer["task"]
         return after
 

@@ -49,7 +49,7 @@ async def test_a_question_is_claimed_answered_and_its_outcome_told_without_leavi
         await room.told.hear(notified("a", at(3), outbound=True, to="ana", parent="q"))
         await room.settle()
         assert "Answered by Mia after 3 min" in text_of(content_of(room.card()))
-        assert room.beneath() == ["Mia answered in public: We are on it We are on it"]
+        assert room.beneath() == ["Mia answered in public: We are on it"]
 
 
 async def test_an_answer_is_taken_back_from_the_form_or_the_card_within_its_ten_seconds(
