@@ -35,7 +35,7 @@ async def test_a_question_is_claimed_answered_and_its_outcome_told_without_leavi
         await room.settle()
         assert "Mia has it" in text_of(content_of(room.card()))
         form = await room.open("mia", buttons(room.card())["Answer"])
-        assert text_of(form["value"]["card"]["content"]).startswith("PUBLIC on X as @air")
+        assert text_of(form["value"]["card"]["content"]).startswith("🌐 PUBLIC on X as @air")
         sent = await room.send("mia", form, "Send", text="We are on it")
         assert "We are on it" in text_of(sent["value"]["card"]["content"])
         await room.settle()

@@ -1,7 +1,7 @@
 """Everything that Teams shows of Presence, drawn by Microsoft's own renderer of Adaptive Cards.
 
-Cards stand at the width that a channel gives them on a desk and on a phone, in Teams' light and dark theme. Six
-buttons stand in a row, as in Teams; those that are "secondary" or too many stand under "…".
+Cards stand at the width that a channel gives them on a desk and on a phone, in Teams' light and dark
+theme. Six buttons stand in a row, as in Teams; those that are "secondary" stand under "…".
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def cards() -> Iterator[tuple[str, Card]]:
     for kind in StatusKind:
         status = CardStatus(kind, "Mia", NOW, ARABIC, ref="a1")
         acts = tuple(act for act in CardAct if act not in (CardAct.claim, CardAct.reopen))
-        facts = {"status": (status,), "acts": acts, "state": CardState.claimed, "claimed_by": "Mia"}
-        yield f"status-{kind.value}", card(due_at=due, **facts)
+        held = card(due_at=due, acts=acts, state=CardState.claimed, claimed_by="Mia")
+        yield f"status-{kind.value}", replace(held, status=(status,))
 
 
 def _form_of(shown: Card, **changes: Any) -> AnswerForm:

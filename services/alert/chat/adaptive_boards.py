@@ -47,9 +47,7 @@ def linked(board: Board, acts: Sequence[BoardAct], links: Links) -> list[Element
 def _line(
     board: Board, line: BoardLine, links: Links, words: int, buttons_of: Buttons
 ) -> list[Element]:
-    # A line with words or buttons is a matter of its own: a rule parts it from the one before.
-    apart = {"separator": True, "spacing": "Medium"} if line.words or line.acts or line.url else {}
-    drawn = [{**row(joined_line(line.text)), **apart}]
+    drawn = [row(joined_line(line.text))]
     if line.words is not None and words:
         drawn.append(quoted(line.words, words))
     # The one to press is the board's own; nothing in a list stands out against its neighbours.
@@ -75,8 +73,12 @@ def _board(
             if part.title
             else []
         )
-        for line in part.lines[:lines]:
-            body += _line(board, line, links, words, buttons_of)
+        for place, line in enumerate(part.lines[:lines]):
+            drawn = _line(board, line, links, words, buttons_of)
+            # A line with words or buttons is a matter of its own: a rule parts it from the one before.
+            if place and len(drawn) > 1:
+                drawn[0] |= {"separator": True, "spacing": "Medium"}
+            body += drawn
         if len(part.lines) > lines:
             body.append(row(f"… and {len(part.lines) - lines} more"))
     if content.note:
