@@ -104,6 +104,8 @@ def cards() -> Iterator[tuple[str, Card]]:
     yield "private", card(due_at=due, words=None, masked="private message", **direct)
     yield "emoji", card(words=EMOJI * 5, who=EMOJI, due_at=due)
     yield "mention", card(words=MENTION, who=MENTION, why=MENTION, due_at=due)
+    unbroken = "https://shop.example/" + "a1b2c3d4e5" * 40
+    yield "unbroken", card(words=unbroken, who="Donaudampfschiff" * 6, why=unbroken, due_at=due)
     yield "rtl", card(words=ARABIC * 3, who="ليلى (@layla)", due_at=due)
     for kind in StatusKind:
         status = CardStatus(kind, "Mia", NOW, ARABIC, ref="a1")
@@ -234,4 +236,5 @@ for (const [name, summary, content] of {data}) {{
 }}</script>"""
 
 
+SCHEMES = tuple(_COLOURS)
 SHEETS = ("cards", "beneath", "webhook", "boards", "forms", "notifications")

@@ -20,7 +20,7 @@ from services.runtime.errors import Permanent
 from tests.alert.builders import at, iid, notified
 from tests.alert.chat_builders import card, line, person
 from tests.alert.teams_room import TEAM, Room, content_of, object_id, teams_room
-from tests.browser.render_cards import RENDERER
+from tests.browser.teams_sheets import RENDERER
 from tests.conftest import FreshDatabase
 from tests.integration.teams_playground import PERSONAL, Playground, gate, playground
 
