@@ -229,7 +229,7 @@ class AlertService:
             self._boards,
             self._answers,
             self._doings,
-            self._settings.public_url,
+            self._links,
         )
 
     async def _send_sign_in(self, person_id: str, url: str) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import json
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import jwt
@@ -48,7 +49,8 @@ PUBLISHED, UNKNOWN = Key("k1"), Key("k2")
 class TeamsBotServer:
     """Login at /login, keys at /openid and /keys, the connector below /teams."""
 
-    def __init__(self) -> None:
+    def __init__(self, members: Sequence[dict[str, str]] = MEMBERS) -> None:
+        self.members = list(members)
         self.base_url = ""
         self.answers: deque[Answer | None] = deque()
         """For the next calls of the connector; None: the call's due."""
@@ -161,8 +163,8 @@ class TeamsBotServer:
             return refused
         if request.match_info["what"] == "pagedmembers":
             if "continuationToken" not in request.query:
-                return web.json_response({"members": MEMBERS[:1], "continuationToken": "m"})
-            return web.json_response({"members": MEMBERS[1:]})
+                return web.json_response({"members": self.members[:1], "continuationToken": "m"})
+            return web.json_response({"members": self.members[1:]})
         number = self._put(request.match_info["id"], await request.json())
         return web.json_response({"id": number}, status=201)
 

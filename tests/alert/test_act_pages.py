@@ -81,7 +81,7 @@ async def phone(postgres: FreshDatabase) -> AsyncIterator[Phone]:
 
 async def test_a_person_answers_on_the_page_and_can_undo_there(phone: Phone) -> None:
     opened = await phone.post("answer", await phone.page())
-    assert "<h1>PUBLIC on X as @air</h1>" in opened.text
+    assert "<h1>🌐 PUBLIC on X as @air</h1>" in opened.text
     assert "We are sorry." in opened.text
     names = ("sent_with", "seen", "accepted", "private")
     fields = {name: hidden(opened.text, name) for name in names}
@@ -105,7 +105,7 @@ async def test_a_person_answers_on_the_page_and_can_undo_there(phone: Phone) -> 
 async def test_the_other_way_keeps_what_was_typed_and_changes_the_heading(phone: Phone) -> None:
     opened = await phone.post("answer", await phone.page())
     other = await phone.post("answer", opened.text, step="switch", private="yes", text="Hi <b>")
-    assert "<h1>PRIVATE on X as @air</h1>" in other.text
+    assert "<h1>🔒 PRIVATE on X as @air</h1>" in other.text
     assert "Hi &lt;b&gt;</textarea>" in other.text
     long = await phone.post(
         "answer",

@@ -171,7 +171,7 @@ async def test_a_person_answers_from_the_card_and_the_form_says_how_public_it_is
     episode = await room.told.only()
     await room.press("answer", episode)
     view = room.view
-    assert view["blocks"][0]["text"]["text"] == "PUBLIC on X as @air"
+    assert view["blocks"][0]["text"]["text"] == "🌐 PUBLIC on X as @air"
     assert view["title"]["text"] == "Answer in public"
     assert "My flight was cancelled, what now?" in shown(view)
     said = await room.submit("We rebook you now")
@@ -188,7 +188,7 @@ async def test_the_form_turns_private_and_says_so_and_keeps_no_stale_heading(roo
     await room.press("answer", episode)
     await room.press("switch", "", view=room.view)
     view = room.view
-    assert view["blocks"][0]["text"]["text"] == "PRIVATE on X as @air"
+    assert view["blocks"][0]["text"]["text"] == "🔒 PRIVATE on X as @air"
     await room.submit("Here is your code")
     await room.told.at(1)
     await room.told.sweep()

@@ -2,9 +2,9 @@
 
     python -m tests.browser.gallery FOLDER
 
-Slack is drawn by the local chat's own page (its layout stands in for Slack's), Teams by Microsoft's renderer,
-the phone's lock screen by a bubble of four lines. One sheet a kind, at phone and desktop width. Needs
-Chromium (Debian: apt-get install chromium) and `npm ci` in tests/peers.
+Slack is drawn by the local chat's own page (its layout stands in for Slack's), Teams by Microsoft's renderer
+in its light and dark theme, the phone's lock screen by a bubble of four lines. One sheet a kind, at phone and
+desktop width. Needs Chromium (Debian: apt-get install chromium) and `npm ci` in tests/peers.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ from services.alert.domain.cards import HEADLINE, cut, one_line
 from services.alert.roster import OnCallRow, ShiftRow
 from services.contracts.configuration import Person, SavedReply
 from tests.alert.chat_builders import card, configuration, line, row
-from tests.browser.render_cards import HOSTILE, LONG, NOW, samples, teams_page
+from tests.browser import teams_sheets
+from tests.browser.render_cards import HOSTILE, LONG, NOW, samples
 from tests.browser.sample_boards import boards
 from tests.serving import serve
 
@@ -243,12 +244,26 @@ def draw(page: Page, chat: str, folder: Path) -> list[Picture]:
             path = folder / f"{sheet}-{size}.png"
             page.screenshot(path=path, full_page=True)
             made.append(Picture(path, tuple(name for name, _ in shown), wide > width))
-        page.goto("about:blank")  # the chat's own policy lets no script of another page run
-        page.set_content(teams_page())
-        path = folder / f"teams-{size}.png"
-        page.screenshot(path=path, full_page=True)
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        made.append(Picture(path, ("teams",), wide > width))
+    page.goto("about:blank")  # the chat's own policy lets no script of another page run
+    return [*made, *draw_teams(page, folder)]
+
+
+def draw_teams(page: Page, folder: Path) -> list[Picture]:
+    """Every sheet of Teams at every width, in both themes."""
+    made = []
+    for size, width in teams_sheets.WIDTHS.items():
+        columns = 4 if size == "phone" else 2
+        page.set_viewport_size({"width": columns * (width + 24) + 24, "height": 900})
+        for sheet in teams_sheets.SHEETS:
+            for scheme in teams_sheets.SCHEMES:
+                page.set_content(teams_sheets.sheet(sheet, scheme, width))
+                names = page.evaluate(
+                    "[...document.querySelectorAll('small')].map(one => one.textContent)"
+                )
+                wide = page.evaluate("document.querySelectorAll('[data-wide]').length")
+                path = folder / f"teams-{sheet}-{size}-{scheme}.png"
+                page.screenshot(path=path, full_page=True)
+                made.append(Picture(path, tuple(names), bool(wide)))
     return made
 
 

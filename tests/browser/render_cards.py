@@ -1,4 +1,4 @@
-"""Draws every kind of card, page and form as people see them, for a look with one's own eyes.
+"""Draws the local chat and the console's pages as people see them, for a look with one's own eyes.
 
     python -m tests.browser.render_cards FOLDER
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import shutil
 import sys
 import threading
@@ -30,7 +29,6 @@ from deploy.local.chat.app import create_app as create_chat
 from deploy.local.chat.workspace import Member
 from deploy.local.ports import random_free_port
 from deploy.local.serving import StreamServer
-from services.alert.chat import adaptive_boards, adaptive_card
 from services.alert.chat.links import Links
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
@@ -41,8 +39,6 @@ from services.alert.ports import Actor, ActResult, PersonRef, Pressed
 from tests.alert.chat_builders import SECRET, MemoryEpisodes, card, configuration, line, row
 from tests.browser.sample_boards import boards
 
-# Microsoft's own renderer, from `npm ci` in tests/peers.
-RENDERER = Path(__file__).parent.parent / "peers/node_modules/adaptivecards/dist/adaptivecards.js"
 NOW = datetime.now(UTC)
 LONG = (
     "The parcel was to arrive on Monday, then on Tuesday, and today nobody answers the phone. " * 25
@@ -104,36 +100,6 @@ def samples() -> list[Card]:
     ]
 
 
-def teams_page() -> str:
-    """The samples as Adaptive Cards, drawn by Microsoft's own renderer."""
-    links = Links("https://presence.example", SecretStr(SECRET))
-    messages = [
-        adaptive_card.card_message(one, links, NOW)
-        if one.state.live
-        else adaptive_card.follow_up_message(one, NOW)
-        for one in samples()
-    ]
-    mia = PersonRef("mia", "Mia", "mia@air.example")
-    messages.append(adaptive_card.page_message(mia, samples()[0], links))
-    messages.append(adaptive_card.line_message(line(HOSTILE), samples()[0], links))
-    messages += [adaptive_boards.board_message(one, links, NOW) for one in boards(configuration())]
-    contents = [message["attachments"][0]["content"] for message in messages]
-    # `<` as an escape: a card's text must not end the script that holds it.
-    data = json.dumps(contents).replace("<", "\\u003c")
-    return f"""<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<style>body {{ background: #eee; font: 14px/1.4 "Segoe UI", system-ui }}
-.card {{ background: #fff; max-width: 40rem; margin: .75rem auto; border-radius: 6px }}</style>
-<body><script>{RENDERER.read_text()}</script><script>
-for (const content of {data}) {{
-  const card = new AdaptiveCards.AdaptiveCard();
-  card.parse(content);
-  const drawn = document.createElement("div");
-  drawn.className = "card";
-  drawn.append(card.render());
-  document.body.append(drawn);
-}}</script>"""
-
-
 class Shown:
     """Boards that are shown; nobody presses them."""
 
@@ -181,10 +147,7 @@ async def photograph(browser: Browser, shot: Shot, folder: Path) -> None:
         for name, value in shot.cookies.items():
             await context.add_cookies([{"name": name, "value": value, "url": shot.url}])
         page = await context.new_page()
-        if shot.url:
-            await page.goto(shot.url)
-        else:
-            await page.set_content(teams_page())
+        await page.goto(shot.url)
         await page.wait_for_timeout(500)
         if shot.click:
             await page.click(shot.click)
@@ -246,7 +209,6 @@ async def main(folder: Path) -> None:
         await slack.close()
         mia = {"presence_session": links.session("mia")}
         shots = [
-            Shot("teams", "", {}),
             Shot("chat", f"{settings.base_url}/#C0HELP1", {}),
             Shot("list", f"{links.public_url}/", mia),
             Shot("episode", links.episode("open"), mia, "summary >> nth=0"),

@@ -10,8 +10,8 @@ import pytest
 from services.alert.chat.slack_act_forms import REJECT
 from services.alert.domain.boards.board import BoardKind
 from services.alert.domain.card import CardState, StatusKind
-from tests.browser import gallery
-from tests.browser.render_cards import RENDERER
+from tests.browser import gallery, teams_sheets
+from tests.browser.teams_sheets import RENDERER
 
 
 def names(sheet: str) -> set[str]:
@@ -34,6 +34,20 @@ def test_every_kind_has_a_picture() -> None:
     assert names("notifications") >= {*cards, *names("boards")}
 
 
+def test_teams_shows_every_kind_too() -> None:
+    shown: dict[str, set[str]] = {}
+    for sheet, name, _ in teams_sheets.exhibits():
+        shown.setdefault(sheet, set()).add(name)
+    assert {f"state-{one.value}" for one in CardState} <= shown["cards"]
+    assert {f"status-{one.value}" for one in StatusKind} <= shown["cards"]
+    assert {name.rsplit("-b-", 1)[0] for name in shown["boards"]} == {
+        one.value for one in BoardKind
+    }
+    assert {name.split("-")[0] for name in shown["forms"]} == {
+        *(one.value for one in teams_sheets.FORMS), "answer", "reject", "sent", "said",
+    }  # fmt: skip
+
+
 @pytest.mark.browser
 def test_everything_can_be_drawn_and_fits_a_phone(tmp_path: Path) -> None:
     if shutil.which("chromium") is None and shutil.which("chromium-browser") is None:
@@ -41,7 +55,9 @@ def test_everything_can_be_drawn_and_fits_a_phone(tmp_path: Path) -> None:
     if not RENDERER.exists():
         pytest.skip("no renderer of Adaptive Cards here: npm ci in tests/peers")
     made = gallery.gallery(tmp_path)
-    assert {one.path.stem.rsplit("-", 1)[0] for one in made} >= {"cards", "modals", "teams"}
+    drawn = {one.path.stem for one in made}
+    assert drawn >= {"cards-phone", "modals-desk"}
+    assert drawn >= {f"teams-{sheet}-phone-dark" for sheet in teams_sheets.SHEETS}
     assert [one.path.name for one in made if one.overflows] == []
     # An empty sheet is as high as the screen and all of one colour: PNG makes next to nothing of it.
     assert all(one.path.stat().st_size > 12_000 for one in made)

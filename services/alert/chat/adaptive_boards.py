@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from services.alert.chat.adaptive_card import (
@@ -15,6 +16,7 @@ from services.alert.chat.adaptive_card import (
     mention_of,
     message_of,
     open_url,
+    quoted,
     rich,
     row,
     summary_of,
@@ -47,11 +49,10 @@ def _line(
 ) -> list[Element]:
     drawn = [row(joined_line(line.text))]
     if line.words is not None and words:
-        said = clip(clean(line.words), words) or "(no text)"
-        drawn.append(
-            {"type": "Container", "style": "emphasis", "items": [rich(text_run(said))]},
-        )
-    buttons = [*buttons_of(board, line.acts, links), *open_url("Open", line.url)]
+        drawn.append(quoted(line.words, words))
+    # The one to press is the board's own; nothing in a list stands out against its neighbours.
+    acts = [replace(one, first=False) for one in line.acts]
+    buttons = [*buttons_of(board, acts, links), *open_url("Open", line.url)]
     if buttons:
         drawn.append({"type": "ActionSet", "actions": buttons})
     return drawn
@@ -67,9 +68,17 @@ def _board(
     )
     body: list[Element] = [rich(head)]
     for part in content.sections:
-        body += [row(one_line(part.title), weight="Bolder")] if part.title else []
-        for line in part.lines[:lines]:
-            body += _line(board, line, links, words, buttons_of)
+        body += (
+            [{**row(one_line(part.title), weight="Bolder"), "spacing": "Large"}]
+            if part.title
+            else []
+        )
+        for place, line in enumerate(part.lines[:lines]):
+            drawn = _line(board, line, links, words, buttons_of)
+            # A line with words or buttons is a matter of its own: a rule parts it from the one before.
+            if place and len(drawn) > 1:
+                drawn[0] |= {"separator": True, "spacing": "Medium"}
+            body += drawn
         if len(part.lines) > lines:
             body.append(row(f"… and {len(part.lines) - lines} more"))
     if content.note:

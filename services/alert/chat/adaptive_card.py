@@ -14,7 +14,15 @@ import orjson
 
 from services.alert.chat import card_words
 from services.alert.chat.links import Links
-from services.alert.chat.text import clean, clip, clock_time, disarm, one_line, web_address
+from services.alert.chat.text import (
+    clean,
+    clip,
+    clock_time,
+    disarm,
+    one_line,
+    right_to_left,
+    web_address,
+)
 from services.alert.domain.card import Card, CardLine
 from services.alert.ports import PersonRef
 
@@ -23,8 +31,9 @@ Message = dict[str, Any]
 
 MESSAGE_LIMIT = 28 * 1024
 """Bytes of the whole message."""
-WORDS_LIMIT = 1_500
-"""Longer words are read on the platform."""
+WORDS_LIMIT = 600
+"""Longer words are read in the form or on the platform: buttons have to stay in reach of a thumb."""
+LINE_WORDS_LIMIT = 1_000
 LINE_LIMIT = 400
 SUMMARY_LIMIT = 150
 URL_LIMIT = 2_000
@@ -54,18 +63,26 @@ def open_url(title: str, url: str | None, **look: Any) -> list[Element]:
     return [{"type": "Action.OpenUrl", "title": title, "url": address, **look}]
 
 
+def quoted(words: str, limit: int) -> Element:
+    """What somebody wrote, set off from what we say, and in the direction of its script."""
+    said = clip(clean(words, lines=True), limit) or "(no text)"
+    # A run keeps no line breaks everywhere: one block a line.
+    lines = [rich(text_run(line), spacing="Small") for line in said.split("\n")[:40] if line]
+    direction = {"rtl": True} if right_to_left(said) else {}
+    return {"type": "Container", "style": "emphasis", "items": lines, **direction}
+
+
+def where_to_answer(card: Card, **look: Any) -> Element:
+    """PUBLIC or PRIVATE, which nobody may overlook: bold, and in a colour of its own."""
+    colour = "Accent" if card.public else "Good"
+    return row(card_words.where_to_answer(card), weight="Bolder", color=colour, **look)
+
+
 def _words(card: Card, limit: int) -> Element:
-    if card.words is None:
-        shown = rich(text_run(card_words.hidden(card), italic=True))
-    else:
-        said = clip(clean(card.words, lines=True), limit) or "(no text)"
-        # A run keeps no line breaks everywhere: one block a line.
-        return {
-            "type": "Container",
-            "style": "emphasis",
-            "items": [rich(text_run(line)) for line in said.split("\n")[:40] if line],
-        }
-    return {"type": "Container", "style": "emphasis", "items": [shown]}
+    if card.words is not None:
+        return quoted(card.words, limit)
+    hidden = rich(text_run(card_words.hidden(card), italic=True))
+    return {"type": "Container", "style": "emphasis", "items": [hidden]}
 
 
 def linked_actions(card: Card, links: Links) -> list[Element]:
@@ -145,15 +162,19 @@ def fitting_message(card: Card, actions: list[Element], footer: str) -> Message:
 
 
 def _card_message(card: Card, actions: list[Element], footer: str, words_limit: int) -> Message:
-    facts = [card_words.holder(card), card_words.due(card), card_words.where_to_answer(card)]
+    facts = [card_words.holder(card), card_words.due(card)]
+    alarm = {"color": "Attention"} if card.urgent or card.sensitive else {}
     checklist = [
         row(clip(f"☐ {one_line(step)}", STEP_LIMIT)) for step in card.checklist[:CHECKLIST_STEPS]
     ]
     body = [
         rich(
-            text_run(clip(card_words.title(card), LINE_LIMIT), weight="Bolder", size="Medium"),
+            text_run(
+                clip(card_words.title(card), LINE_LIMIT), weight="Bolder", size="Medium", **alarm
+            ),
         ),
         *(row(fact) for fact in facts if fact),
+        where_to_answer(card),
         _words(card, words_limit),
         row(f"Why: {one_line(card.why)}", isSubtle=True),
         *checklist,
@@ -179,16 +200,27 @@ def follow_up_message(card: Card, now: datetime) -> Message:
 
 def line_message(line: CardLine, card: Card, links: Links) -> Message:
     """A later message of the same person; Workflows cannot post beneath the card."""
-    heading = card_words.wrote_again(line, card)
-    said = f": {clean(line.words)}" if line.words is not None else ""
-    summary = summary_of(f"{heading}{said}")
-    shown = card_words.hidden(card)
-    if line.words is not None:
-        shown = clip(clean(line.words), 1_000) or "(no text)"
-    body = [row(heading, weight="Bolder")]
-    if line.words is not None or line.says is None:
-        body.append(rich(text_run(shown)))
+    summary = line_summary(line, card)
+    body = line_body(line, card)
     return message_of(summary, content_of(body, linked_actions(card, links), summary))
+
+
+def line_summary(line: CardLine, card: Card) -> str:
+    """A later message on a lock screen: the words matter more than the hour, which the phone shows."""
+    heading = (
+        card_words.wrote_again(line, card) if line.says else f"{card_words.who_of(line)} again"
+    )
+    return summary_of(f"{heading}: {clean(line.words)}" if line.words is not None else heading)
+
+
+def line_body(line: CardLine, card: Card) -> list[Element]:
+    """A later message, or a line of ours."""
+    body = [row(card_words.wrote_again(line, card), weight="Bolder")]
+    if line.words is not None:
+        body.append(quoted(line.words, LINE_WORDS_LIMIT))
+    elif line.says is None:
+        body.append(rich(text_run(card_words.hidden(card), italic=True)))
+    return body
 
 
 def page_message(person: PersonRef, card: Card, links: Links) -> Message:

@@ -6,8 +6,9 @@ button carries names an episode and an act, never a person: who presses is in th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from services.alert.chat import adaptive_boards, card_words
 from services.alert.chat.adaptive_card import (
@@ -17,14 +18,15 @@ from services.alert.chat.adaptive_card import (
     content_of,
     fitting_message,
     follow_up_message,
+    line_body,
+    line_summary,
     mention_of,
     message_of,
     open_url,
     original,
-    rich,
     row,
     summary_of,
-    text_run,
+    where_to_answer,
 )
 from services.alert.chat.links import Links
 from services.alert.chat.text import clean, clip, clock_time
@@ -36,6 +38,8 @@ VERB, ABOUT = "presence", "about"
 BOARD, TARGET = "board", "target"
 AT_ONCE = frozenset({CardAct.claim, CardAct.reopen})
 """These need no form."""
+SHOWN = 6
+"""Buttons in a row, as Teams' own set-up of the renderer has it."""
 
 
 def press(label: str, verb: str, about: str, **look: str) -> Element:
@@ -52,7 +56,7 @@ def ask(label: str, verb: str, about: str, **look: str) -> Element:
 
 def _act(act: CardAct, card: Card, *, first: bool) -> Element:
     look = {"style": "positive"} if first else {}
-    if act not in card_words.LINKED:
+    if act not in card_words.LINKED and not first:
         look = {"mode": "secondary"}  # under "…"
     button = press if act in AT_ONCE else ask
     return button(card_words.ACT_LABELS[act], act.value, card.episode_id, **look)
@@ -65,14 +69,22 @@ def line_button(act: LineAct, about: str) -> Element:
 
 
 def actions(card: Card) -> list[Element]:
-    """The card's buttons."""
-    found = [_act(act, card, first=not place) for place, act in enumerate(card.acts)]
+    """The card's buttons. What ends in seconds stands first; what Teams has no room for, under "…"."""
+    found: list[Element] = []
     refs = {one.kind: one.ref for one in reversed(card.status) if one.ref}
     if pending := refs.get(StatusKind.pending):
         found.append(line_button(LineAct.undo, pending))
     if promised := refs.get(StatusKind.promised):
         found.append(line_button(LineAct.kept, promised))
-    return found + original(card)
+    found += [_act(act, card, first=not place) for place, act in enumerate(card.acts)]
+    return in_sight(found + original(card))
+
+
+def in_sight(buttons: list[Element]) -> list[Element]:
+    """Teams shows six buttons; further ones would be dropped."""
+    shown = [one for one in buttons if one.get("mode") != "secondary"]
+    rest = [one for one in buttons if one.get("mode") == "secondary"]
+    return [*shown[:SHOWN], *({**one, "mode": "secondary"} for one in shown[SHOWN:]), *rest]
 
 
 def card_message(card: Card, links: Links, now: datetime) -> Message:
@@ -102,30 +114,27 @@ def _pressed(board: Board, acts: Sequence[BoardAct], _links: Links) -> list[Elem
 
 def line_message(line: CardLine, card: Card, _links: Links) -> Message:
     """A later message, or a line of ours with what it asks."""
-    heading = card_words.wrote_again(line, card)
-    said = f": {clean(line.words)}" if line.words is not None else ""
-    body = [row(heading, weight="Bolder")]
-    if line.words is not None or line.says is None:
-        shown = card_words.hidden(card)
-        if line.words is not None:
-            shown = clip(clean(line.words), 1_000) or "(no text)"
-        body.append(rich(text_run(shown)))
     buttons = [line_button(act, line.about) for act in line.asks if line.about]
     buttons += open_url("Open", line.url)
-    summary = summary_of(f"{heading}{said}")
-    return message_of(summary, content_of(body, buttons, summary))
+    summary = line_summary(line, card)
+    return message_of(summary, content_of(line_body(line, card), buttons, summary))
 
 
 def page_message(person: PersonRef, shown: Shown, ref: MessageRef | None, links: Links) -> Message:
     """A direct message: its link knows whom it was made for."""
+    buttons: list[Element] = []
     if isinstance(shown, Board):
-        headline, due = shown.content.headline, None
-        url = links.board(shown.id, person.id)
+        headline, url = shown.content.headline, links.board(shown.id, person.id)
+        facts = []
     else:
-        headline, due = shown.headline, card_words.due(shown)
-        url = links.episode(shown.episode_id, person.id)
-    body = [row(clean(headline), weight="Bolder"), *([row(due)] if due else [])]
-    buttons = open_url("Go to the card", ref.url if ref else None) + open_url("Open", url)
+        headline, url = shown.headline, links.episode(shown.episode_id, person.id)
+        due = card_words.due(shown)
+        facts = [*([row(due)] if due else []), where_to_answer(shown)]
+        offered = [act for act in shown.acts if act in (CardAct.claim, CardAct.answer)]
+        buttons += [_act(act, shown, first=not place) for place, act in enumerate(offered)]
+    body = [row(clean(headline), weight="Bolder"), *facts]
+    buttons += open_url("See the card", ref.url if ref else None)
+    buttons += open_url("Open without Teams", url)
     summary = summary_of(headline)
     return message_of(summary, content_of(body, buttons, summary))
 
@@ -147,3 +156,25 @@ def sign_in_message(url: str) -> Message:
     """A personal link. The notification says no more than what it is."""
     says = "Sign in to Presence with this link. It is yours alone; it ends in 15 minutes."
     return message_of(says, content_of([row(says)], open_url("Sign in", url), says))
+
+
+def greeting_message(public_url: str, conversation: str, sender: str) -> Message:
+    """For who writes to the bot or adds it: what it is for, and what its set-up needs to know."""
+    says = "Cards of people who wait appear here by themselves."
+    body = [
+        row(says),
+        row(f"This conversation's id, for presence.yaml: {conversation}", isSubtle=True),
+        row(f"Your Entra object id: {sender}", isSubtle=True),
+    ]
+    return message_of(says, content_of(body, open_url("Who waits now", public_url), says))
+
+
+def no_dialog_message(pressed: Mapping[str, Any], links: Links) -> Message:
+    """For a press that should have opened a form: some clients show no dialogs and send it as a message.
+
+    The link knows nobody: its page finds out who opens it.
+    """
+    act = next((one for one in CardAct if one == pressed[VERB]), None)
+    says = "This app shows no forms: press here to go on in the browser."
+    url = links.episode(str(pressed[ABOUT]), act=act)
+    return message_of(says, content_of([row(says)], open_url("Open the form", url), says))

@@ -10,7 +10,15 @@ from typing import Any
 
 from services.alert.acting import AnswerForm, PrivateAnswer, Sending, Written
 from services.alert.chat import card_words
-from services.alert.chat.adaptive_card import Element, content_of, rich, row, text_run
+from services.alert.chat.adaptive_card import (
+    LINE_WORDS_LIMIT,
+    Element,
+    content_of,
+    quoted,
+    rich,
+    row,
+    text_run,
+)
 from services.alert.chat.bot_cards import ABOUT, VERB
 from services.alert.chat.slack_act_forms import LATER, NEXT, NOTE_LIMIT, PROMISE_LIMIT, later
 from services.alert.chat.slack_modals import CLOSE_REASONS, RELABELS, WHY_LIMIT
@@ -22,12 +30,32 @@ from services.contracts.configuration import Person
 SEND, SWITCH, UNDO, REJECT = "send", "switch", "undo_sent", "rejected"
 TEXT, CHOICE, BEYOND, SAVED = "text", "choice", "beyond", "saved"
 ANSWER_LIMIT = 10_000
+SENT_LIMIT = 2_000
 _SAVED_MOST, _CAUTIONS = 50, 10
 
 
 def submit(label: str, verb: str, about: str, **kept: Any) -> Element:
     """A button that sends the form."""
     return {"type": "Action.Submit", "title": label, "data": {VERB: verb, ABOUT: about, **kept}}
+
+
+def first(button: Element) -> Element:
+    """The one to press."""
+    return {**button, "style": "positive"}
+
+
+def _heading(card: Card) -> Element:
+    """PUBLIC or PRIVATE, on a ground of its own: nobody takes one for the other."""
+    says = rich(text_run(card_words.where_to_answer(card), weight="Bolder", size="Large"))
+    style = "warning" if card.public else "good"
+    return {"type": "Container", "style": style, "items": [says], "bleed": True}
+
+
+def _cautions(warned: Sequence[Warned], card: Card, *, asked: bool) -> list[Element]:
+    said = [f"⚠️ {card_words.caution(one, card)}" for one in warned[:_CAUTIONS]]
+    said += ["Send it once more to send it all the same."] if asked else []
+    items = [row(one, color="Attention") for one in said]
+    return [{"type": "Container", "items": items}] if items else []
 
 
 def choice(label: str, options: Iterable[tuple[str, str]], *, expanded: bool = True) -> Element:
@@ -39,6 +67,7 @@ def choice(label: str, options: Iterable[tuple[str, str]], *, expanded: bool = T
         "label": label,
         "style": "expanded" if expanded and len(shown) <= 6 else "compact",
         "value": shown[0]["value"] if shown else "",
+        "wrap": True,
         "choices": shown,
     }
 
@@ -64,16 +93,16 @@ def said_form(says: str) -> Element:
 
 def answer_form(form: AnswerForm, *, text: str = "", asked: Sequence[Warned] = ()) -> Element:
     """Headed PUBLIC or PRIVATE; `asked` are cautions that sending once more accepts."""
-    where = card_words.where_to_answer(replace(form.card, public=not form.way.private))
+    card = replace(form.card, public=not form.way.private)
+    where = card_words.where_to_answer(card)
     warned = asked or form.warned
     usually = "at most" if form.way.firm else "usually at most"
     limit = f"{card_words.platform(form.card)} takes {usually} {form.way.limit} characters."
     body: list[Element] = [
-        rich(text_run(where, weight="Bolder", size="Large")),
+        _heading(card),
         row(f"To {card_words.who(form.card)}"),
-        *(rich(text_run(clip(clean(one.words or ""), 1_000))) for one in form.words),
-        *(row(f"⚠️ {card_words.caution(one, form.card)}") for one in warned[:_CAUTIONS]),
-        *([row("Send it once more to send it all the same.")] if asked else []),
+        *(quoted(one.words, LINE_WORDS_LIMIT) for one in form.words if one.words is not None),
+        *_cautions(warned, card, asked=bool(asked)),
         words("Your answer", min(form.way.limit * 2, ANSWER_LIMIT), text or form.text),
         row(limit, isSubtle=True),
     ]
@@ -86,7 +115,7 @@ def answer_form(form: AnswerForm, *, text: str = "", asked: Sequence[Warned] = (
     }
     episode = form.card.episode_id
     label = "Ask for approval" if form.needs_approval else "Send again" if asked else "Send"
-    buttons = [submit(label, SEND, episode, **kept)]
+    buttons = [first(submit(label, SEND, episode, **kept))]
     if form.other is not None and form.answer_id is None:
         other = "Answer in private instead" if form.other.private else "Answer in public instead"
         buttons.append(submit(other, SWITCH, episode, private=form.other.private))
@@ -115,10 +144,8 @@ def sent_form(sending: Sending, zone: str) -> Element:
     if sending.send_at is not None:
         at = second_of_day(sending.send_at, zone)
         says = f"Goes out at {at}. Until then you can take it back, here or on the card."
-    quoted = rich(text_run(clip(clean(sending.text), 2_000)))
-    return content_of(
-        [row(says, weight="Bolder"), quoted], [submit("Undo", UNDO, sending.answer_id)], says
-    )
+    body = [row(says, weight="Bolder"), quoted(sending.text, SENT_LIMIT)]
+    return content_of(body, [submit("Undo", UNDO, sending.answer_id)], says)
 
 
 def reject_form(answer_id: str) -> Element:
@@ -168,4 +195,4 @@ def act_form(
         case _:
             raise ValueError(f"{act.value} has no form")
     send = submit(label, act.value, card.episode_id, request=secrets.token_hex(12))
-    return content_of([about, *form], [send], card_words.ACT_LABELS[act])
+    return content_of([about, *form], [first(send)], card_words.ACT_LABELS[act])

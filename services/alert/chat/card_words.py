@@ -82,6 +82,11 @@ def who(card: Card) -> str:
     return clip(one_line(card.who), WHO_LIMIT)
 
 
+def who_of(line: CardLine) -> str:
+    """Who wrote a later message."""
+    return clip(one_line(line.who), WHO_LIMIT)
+
+
 def title(card: Card) -> str:
     """Who it is and where: `Urgent · Mastodon · Ana (@ana)`."""
     marks = []
@@ -106,9 +111,10 @@ def due(card: Card) -> str | None:
 
 
 def where_to_answer(card: Card) -> str:
-    """What an answer would be: everybody reads it, or one person."""
+    """What an answer would be: everybody reads it, or one person. A mark says it to who only glances."""
     account = one_line(card.account).removeprefix("@")
-    return f"{'PUBLIC' if card.public else 'PRIVATE'} on {platform(card)} as @{account}"
+    named = account if card.platform == "email" else f"@{account}"
+    return f"{'🌐 PUBLIC' if card.public else '🔒 PRIVATE'} on {platform(card)} as {named}"
 
 
 def hidden(card: Card) -> str:
@@ -175,7 +181,7 @@ def wrote_again(line: CardLine, card: Card) -> str:
     """Heads a later message in the thread, or a line of ours."""
     if line.says is not None:
         return clip(one_line(line.says), HEADING_LIMIT)
-    return f"{clip(one_line(line.who), WHO_LIMIT)} wrote again at {time_of_day(line.at, card.zone)}"
+    return f"{who_of(line)} wrote again at {time_of_day(line.at, card.zone)}"
 
 
 STALE = (

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from services.alert.acting import AnswerForm, Answering, Doing, Done
-from services.alert.chat import bot_forms
+from services.alert.chat import bot_cards, bot_forms
 from services.alert.chat.acts import said
 from services.alert.chat.adaptive_card import Element
 from services.alert.chat.bot_cards import ABOUT, BOARD, TARGET, VERB
+from services.alert.chat.links import Links
 from services.alert.chat.slack_act_forms import NEXT, later
 from services.alert.chat.slack_modals import CLOSE_REASONS, RELABELS, WHY_LIMIT
 from services.alert.chat.teams_bot import TeamsBotDestination
@@ -30,7 +31,7 @@ log = get_logger(__name__)
 
 
 class TeamsInteractions:
-    """Presses (`adaptiveCard/action`), forms (`task/fetch`, `task/submit`) and messages to the bot.
+    """Presses (`adaptiveCard/action`), forms (`task/fetch`, `task/submit`), messages to the bot, its arrival.
 
     Invariants: only people listed in presence.yaml act, by the identity that Microsoft signed for: the
     Entra object id, or the principal name that Teams tells for it; every act goes through `Episodes`,
@@ -46,7 +47,7 @@ class TeamsInteractions:
         boards: Boards,
         answers: Answering,
         doings: Doing,
-        public_url: str,
+        links: Links,
     ) -> None:
         self._episodes = episodes
         self._configuration = configuration
@@ -55,13 +56,13 @@ class TeamsInteractions:
         self._boards = boards
         self._answers = answers
         self._doings = doings
-        self._public_url = public_url
+        self._links = links
 
     async def handle(self, activity: Mapping[str, Any], app_id: str) -> Answer:
         """One activity. Raises KeyError, TypeError or ValueError for one that is not Teams'."""
         kind = activity["type"]
-        if kind == "message":
-            await self._greet(activity, app_id)
+        if kind == "message" or (kind == "installationUpdate" and activity["action"] == "add"):
+            await self._reply(activity, app_id)
             return None
         if kind != "invoke":
             return None
@@ -114,19 +115,21 @@ class TeamsInteractions:
         told = told or (activity.get("channelData") or {}).get("tenant", {}).get("id")
         return home.connector.tenant in ("botframework.com", told)
 
-    async def _greet(self, activity: Mapping[str, Any], app_id: str) -> None:
-        """Somebody wrote to the bot: what it is, and what is needed to set it up."""
+    async def _reply(self, activity: Mapping[str, Any], app_id: str) -> None:
+        """Somebody wrote to the bot, added it, or pressed for a form where no dialog can be shown."""
         conversation = str(activity["conversation"]["id"])
-        sender = str(activity["from"].get("aadObjectId") or "not told")
-        text = (
-            f"Cards of Presence appear here by themselves; open ones: {self._public_url} · this"
-            f" conversation's id: {conversation.partition(';')[0]} · your Entra object id: {sender}"
-        )
+        pressed = activity.get("value")
+        if isinstance(pressed, Mapping) and VERB in pressed:
+            message = bot_cards.no_dialog_message(pressed, self._links)
+        else:
+            sender = str(activity["from"].get("aadObjectId") or "not told")
+            place = conversation.partition(";")[0]
+            message = bot_cards.greeting_message(self._links.public_url, place, sender)
         home = self._home(activity, app_id)
         try:
-            await home.connector.send(conversation, {"type": "message", "text": text})
+            await home.connector.send(conversation, message)
         except (Transient, Permanent) as error:
-            log.warning("teams_greeting_not_sent", destination=home.id, error=str(error))
+            log.warning("teams_reply_not_sent", destination=home.id, error=str(error))
 
     # Presses that act at once; what they return is shown to the presser.
 

@@ -22,7 +22,8 @@ _FIRST_STRONG_ISOLATE, _LEFT_TO_RIGHT_ISOLATE, _POP_ISOLATE = "\u2068", "\u2066"
 _LEFT_TO_RIGHT_MARK = "\u200e"
 # A handle inside a right-to-left name: without it `(@layla)` is shown as `(layla@)`.
 _HANDLE = re.compile(r"\(?@[\w.@-]+\)?", re.ASCII)
-_ZERO_WIDTH_SPACE = "\u200b"
+_WORD_JOINER = "\u2060"
+"""Unseen, and no line breaks at it."""
 _ZERO_WIDTH_JOINER = "\u200d"
 _MOST_MARKS = 4
 """Combining marks that a character keeps; a stack of fifty paints over the lines around it."""
@@ -54,6 +55,15 @@ def one_line(text: str) -> str:
         text = _HANDLE.sub(rf"{_LEFT_TO_RIGHT_ISOLATE}\g<0>{_POP_ISOLATE}", text)
         return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
     return text
+
+
+def right_to_left(text: str) -> bool:
+    """Whether a reader begins at the right: its first letter says so."""
+    for character in text:
+        direction = unicodedata.bidirectional(character)
+        if direction in ("L", "R", "AL"):
+            return direction != "L"
+    return False
 
 
 def joined_line(text: str) -> str:
@@ -124,10 +134,10 @@ def clip(text: str, limit: int) -> str:
 def disarm(text: str) -> str:
     """No chat's own notation for a ping survives: `<!channel>`, `<@U1>`, `<at>Mia</at>`.
 
-    For places that show text as it is; a zero-width space is put behind the opening bracket.
+    For places that show text as it is; a word joiner is put behind the opening bracket.
     """
     for opening in ("<!", "<@", "<#", "</at", "<at", "<AT", "<At", "<aT", "</AT", "</At", "</aT"):
-        text = text.replace(opening, f"<{_ZERO_WIDTH_SPACE}{opening[1:]}")
+        text = text.replace(opening, f"<{_WORD_JOINER}{opening[1:]}")
     return text
 
 
