@@ -18,7 +18,7 @@ from services.alert.chat import slack_act_forms, slack_answers, slack_boards, sl
 from services.alert.chat.acts import said
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_act_forms import Filled
-from services.alert.chat.slack_acts import Answer, Press, Slack, SlackActs
+from services.alert.chat.slack_acts import CLOSE, Answer, FormAnswer, Press, Slack, SlackActs
 from services.alert.chat.slack_blocks import ACTION_PREFIX, MENU_ACTION, MENU_SEPARATOR, Block
 from services.alert.chat.slack_modals import Submission
 from services.alert.domain.card import CardAct, LineAct
@@ -33,6 +33,7 @@ _SEEN_FOR_SECONDS = 600.0
 _SEEN_MOST = 10_000
 
 NOT_OPENED = "Slack did not open the form. Press again in a moment, or open the episode's page."
+NOT_HEARD = "Presence cannot tell whether that was done: look at the card, then send it again."
 NOT_CHANGED = "Slack did not change the form: close it, the card says how things stand."
 
 _NAMES = frozenset({*CardAct.__members__, *LineAct.__members__, "switch", "saved"})
@@ -80,16 +81,18 @@ class SlackInteractions:
             case "block_actions":
                 work = self._pressed(payload, member)
             case "view_submission" if self._acts and callback == slack_answers.ANSWER_CALLBACK:
-                slack_answers.written(
-                    payload["view"]
-                )  # what is not ours is refused before any work
-                work = self._answered(self._acts, payload["view"], member)
+                # What is not ours is refused before any work.
+                draft, written = slack_answers.written(payload["view"])
+                sent = self._answered(self._acts, payload["view"], member)
+                return await self._form(sent, draft.channel, member, written.text)
             case "view_submission" if self._acts and callback == slack_act_forms.ACT_CALLBACK:
                 filled = slack_act_forms.read(payload["view"])
-                work = self._filled(self._acts, filled, member)
+                sent = self._filled(self._acts, filled, member)
+                return await self._form(sent, filled.channel, member, filled.text)
             case "view_submission":
                 submission = slack_modals.read_submission(payload["view"])
-                work = self._submitted(submission, member)
+                sent = self._submitted(submission, member)
+                return await self._form(sent, submission.channel, member, submission.why or "")
             case "view_closed" if self._acts and callback == slack_answers.ANSWER_CALLBACK:
                 work = self._left(self._acts, payload["view"], member)
             case _:
@@ -101,13 +104,39 @@ class SlackInteractions:
         while self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def _within_limit(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+    async def _form(
+        self, sent: Coroutine[Any, Any, FormAnswer], channel: str, member: str, typed: str
+    ) -> Answer:
+        """A form was sent. Slack closes it where we take too long: then its sender hears what it would
+        have said, and has what they `typed`.
+        """
+        gone = asyncio.Event()
+
+        async def work() -> Answer:
+            try:
+                answer = await sent
+            except Exception:
+                if gone.is_set():
+                    await self._whisper(channel, member, NOT_HEARD, typed)
+                raise
+            if gone.is_set() and answer.unsaid is not None:
+                await self._whisper(channel, member, f"Not done. {answer.unsaid}", typed)
+            return answer.body
+
+        return await self._within_limit(work(), gone)
+
+    async def _within_limit(
+        self, work: Coroutine[Any, Any, Answer], gone: asyncio.Event | None = None
+    ) -> Answer:
+        """What the work answers; None where that takes too long, and then `gone` is set."""
         task = asyncio.ensure_future(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN_SECONDS)
         if done:
             return task.result()
+        if gone is not None:
+            gone.set()
         task.add_done_callback(self._ended_late)
         return None
 
@@ -157,17 +186,13 @@ class SlackInteractions:
                 await self._whisper(channel, member, done.says or said(done.result, None))
         return True
 
-    async def _answered(self, acts: SlackActs, view: dict[str, Any], member: str) -> Answer:
+    async def _answered(self, acts: SlackActs, view: dict[str, Any], member: str) -> FormAnswer:
         person = await self._known(member, slack_answers.read_draft(view).channel)
-        if person is None:
-            return {"response_action": "clear"}
-        return await acts.answered(view, member, person)
+        return FormAnswer(CLOSE) if person is None else await acts.answered(view, person)
 
-    async def _filled(self, acts: SlackActs, filled: Filled, member: str) -> Answer:
+    async def _filled(self, acts: SlackActs, filled: Filled, member: str) -> FormAnswer:
         person = await self._known(member, filled.channel)
-        if person is None:
-            return {"response_action": "clear"}
-        return await acts.filled(filled, member, person)
+        return FormAnswer(CLOSE) if person is None else await acts.filled(filled, member, person)
 
     async def _left(self, acts: SlackActs, view: dict[str, Any], member: str) -> Answer:
         person = await self._known(member, slack_answers.read_draft(view).channel)
@@ -199,10 +224,10 @@ class SlackInteractions:
             log.warning("slack_form_not_changed", error=str(error))
             await self._whisper(press.channel, press.member, NOT_CHANGED)
 
-    async def _submitted(self, submission: Submission, member: str) -> Answer:
+    async def _submitted(self, submission: Submission, member: str) -> FormAnswer:
         person = await self._known(member, submission.channel)
         if person is None:
-            return {"response_action": "clear"}
+            return FormAnswer(CLOSE)
         actor, episode_id = Actor(person.id, "slack"), submission.episode_id
         if submission.close_reason is not None:
             result = await self._episodes.close(episode_id, actor, submission.close_reason)
@@ -211,11 +236,11 @@ class SlackInteractions:
                 episode_id, actor, submission.label, submission.why
             )
             if result is ActResult.reason_needed:
-                return slack_modals.ask_why()
+                return FormAnswer(slack_modals.ask_why(), slack_modals.WHY_NEEDED)
         else:
             raise ValueError("a submission without a choice")
         await self._tell(result, episode_id, submission.channel, member)
-        return {"response_action": "clear"}
+        return FormAnswer(CLOSE)
 
     async def _tell(self, result: ActResult, episode_id: str, channel: str, member: str) -> None:
         """Only what the card itself will not show."""
@@ -237,12 +262,13 @@ class SlackInteractions:
         )
         return None
 
-    async def _whisper(self, channel: str, member: str, text: str) -> None:
+    async def _whisper(self, channel: str, member: str, text: str, words: str = "") -> None:
+        """To this member alone; `words` are what they had written."""
         try:
             if channel:
-                await self._through(channel).whisper(channel, member, text)
+                await self._through(channel).whisper(channel, member, text, words)
             else:
-                await self._through(channel).say_directly(member, text)
+                await self._through(channel).say_directly(member, text, words)
         except (Transient, Permanent) as error:
             # The act stands; only its echo is missing.
             log.warning("slack_whisper_failed", error=str(error))
