@@ -362,4 +362,4 @@ async def test_a_text_is_not_lost_where_the_answer_failed_late(
     await room.submit("x" * 500)
     await room.until_views(2)
     assert room.view["title"]["text"] == "Not sent"
-    assert "Your text was: xxx" in json.dumps(room.view)
+    assert "x" * 500 in json.dumps(room.view)

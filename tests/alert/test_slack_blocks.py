@@ -13,11 +13,12 @@ from slack_sdk.models.views import View
 
 from deploy.local.chat.blocks import view_faults
 from services.alert.acting import AnswerForm, PrivateAnswer, Sending
-from services.alert.chat import slack_act_forms, slack_answers, slack_blocks
+from services.alert.chat import slack_act_forms, slack_answers, slack_blocks, slack_modals
 from services.alert.chat.text import units
 from services.alert.domain.answering import Caution, Warned, Way
 from services.alert.domain.card import CardAct, CardLine, CardState, CardStatus, LineAct, StatusKind
 from services.contracts.configuration import Person, SavedReply
+from tests.alert.block_kit import hold_as_a_view, hold_as_blocks
 from tests.alert.chat_builders import NOON, card, line
 
 HOSTILE = [
@@ -34,6 +35,7 @@ HOSTILE = [
     "مرحبا بالعالم " * 500,
     "",
 ]
+QUESTIONS = (CardAct.no_reply_needed, CardAct.not_for_us)
 REF = "0b0c1a52-6f0e-4f5e-9d4e-0c1e5a3f7b11"
 any_text = st.one_of(
     st.sampled_from(HOSTILE), st.text(max_size=300), st.text("<>&*_`|@!", max_size=4000)
@@ -53,6 +55,7 @@ def _texts(value: Any) -> list[dict[str, Any]]:
 def hold_slacks_rules(blocks: list[dict[str, Any]]) -> None:
     """Slack's documented limits, and that outside text is never markup."""
     assert len(blocks) <= 50
+    hold_as_blocks(blocks)
     for parsed in Block.parse_all(blocks):
         parsed.validate_json()
     for one in _texts(blocks):
@@ -149,6 +152,7 @@ def test_no_text_breaks_what_goes_on_or_a_line_of_ours(
 
 
 @settings(max_examples=20)
+@example("", "", "x" * 3_000, True, ["a name"] * 300)
 @example("", "", "👩‍👩‍👧‍👦" * 300, False, [])  # 3,300 of Slack's units in 2,100 code points
 @given(any_text, any_text, any_text, st.booleans(), st.lists(st.text(max_size=200), max_size=12))
 def test_no_text_breaks_a_form(
@@ -180,7 +184,8 @@ def test_no_text_breaks_a_form(
         slack_answers.answer_view(form, opened, text=draft, asked=form.warned),
         slack_answers.answer_view(form, opened),
         slack_answers.sent_view(sending, "C0HELP1", "Europe/Berlin"),
-        slack_answers.said_view("Not sent", words, "C0HELP1", "ep-1"),
+        slack_answers.said_view("Not sent", words, "C0HELP1", "ep-1", draft),
+        *(slack_modals.modal(act, about, "C0HELP1") for act in QUESTIONS),
         slack_act_forms.reject_view("a" * 36, "C0HELP1"),
         *(
             slack_act_forms.act_view(
@@ -203,6 +208,7 @@ def test_no_text_breaks_a_form(
     ]
     for view in views:
         assert view_faults(view) == []
+        hold_as_a_view(view)
         View(**view).validate_json()
         for one in _texts(view["blocks"]):
             if one["type"] == "plain_text":

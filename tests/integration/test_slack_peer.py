@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -64,70 +60,18 @@ from tests.alert.chat_builders import (
     delivery,
     line,
 )
+from tests.integration.slack_emulator import TOKEN, Peer, call, emulating, peer_at
 
 pytestmark = pytest.mark.integration
 
-TOKEN = "xoxb-presence-test"
 SIGNING_SECRET = "the signing secret of the test"
-PEERS = Path(__file__).parent.parent / "peers"
-
-
-@dataclass
-class Peer:
-    """A Slack, and who and what is in it."""
-
-    base_url: str
-    channel: str
-    member: str
-
-
-def _node() -> str:
-    node = shutil.which("node")
-    if node is None or shutil.which("npm") is None:
-        if os.environ.get("CI", "").lower() in {"true", "1"}:
-            pytest.fail("Node.js is missing: install node and npm", pytrace=False)
-        pytest.skip("Node.js is missing: install node and npm to run the Slack emulator")
-    if not (PEERS / "node_modules/emulate/package.json").exists():
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=PEERS, check=True, timeout=120)
-    return node
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:
     """The emulator's Web API."""
-    process = subprocess.Popen(
-        [_node(), "slack.mjs"],
-        cwd=PEERS,
-        env={**os.environ, "SLACK_TOKEN": TOKEN},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin
-    assert process.stdout
-    try:
-        url = json.loads(process.stdout.readline())["url"]
-        yield f"{url.replace('localhost', '127.0.0.1')}/api/"
-    finally:
-        process.stdin.close()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
-
-
-def _call(base_url: str, method: str, **fields: str) -> Any:
-    headers = {"authorization": f"Bearer {TOKEN}"}
-    return httpx.post(f"{base_url}{method}", data=fields, headers=headers).json()
-
-
-def _emulator(address: str) -> Peer:
-    channels = _call(address, "conversations.list")["channels"]
-    users = _call(address, "users.list")["members"]
-    channel = next(one["id"] for one in channels if one["name"] == "general")
-    return Peer(address, channel, next(one["id"] for one in users if one["name"] == "mia"))
+    with emulating() as address:
+        yield address
 
 
 @dataclass
@@ -174,7 +118,7 @@ def local_chat() -> Iterator[LocalChat]:
 def peer(request: pytest.FixtureRequest) -> Peer:
     """Each Slack in turn."""
     if request.param == "emulator":
-        return _emulator(request.getfixturevalue("emulator"))
+        return peer_at(request.getfixturevalue("emulator"))
     found: LocalChat = request.getfixturevalue("local_chat")
     return found.peer
 
@@ -192,7 +136,7 @@ async def slack(peer: Peer) -> AsyncIterator[SlackDestination]:
 def _history(peer: Peer, **more: str) -> list[dict[str, Any]]:
     method = "conversations.replies" if "ts" in more else "conversations.history"
     fields = {"channel": peer.channel, "include_all_metadata": "true", **more}
-    found: list[dict[str, Any]] = _call(peer.base_url, method, **fields)["messages"]
+    found: list[dict[str, Any]] = call(peer.base_url, method, **fields)["messages"]
     return found
 
 
@@ -240,7 +184,7 @@ async def test_a_card_is_posted_changed_threaded_and_found_again(
     parent, beneath = _history(peer, ts=ref.id)
     assert (parent["ts"], "Hello? Anybody?" in json.dumps(beneath)) == (ref.id, True)
     fields = {"channel": ref.channel, "message_ts": ref.id}
-    permalink = _call(peer.base_url, "chat.getPermalink", **fields)["permalink"]
+    permalink = call(peer.base_url, "chat.getPermalink", **fields)["permalink"]
     assert ref.url
     assert urlsplit(ref.url).path == urlsplit(permalink).path
 
@@ -268,7 +212,7 @@ async def test_a_card_whose_message_is_gone_is_posted_anew(
     peer: Peer, slack: SlackDestination
 ) -> None:
     ref = await slack.post(card(), "d-card-3")
-    assert _call(peer.base_url, "chat.delete", channel=peer.channel, ts=ref.id)["ok"]
+    assert call(peer.base_url, "chat.delete", channel=peer.channel, ts=ref.id)["ok"]
     again = await slack.update(ref, card(version=2))
     assert again.id != ref.id
     assert again.id in {one["ts"] for one in _history(peer)}

@@ -138,15 +138,19 @@ class SlackDestination:
         blocks = [slack_blocks.section(text), {"type": "actions", "elements": link}]
         await self._send(channel, text, blocks, None)
 
-    async def whisper(self, channel: str, member: str, text: str) -> None:
-        """Say something to one member in a channel; nobody else sees it."""
+    async def whisper(self, channel: str, member: str, text: str, words: str = "") -> None:
+        """Say something to one member in a channel; nobody else sees it. `words`: their own, whole."""
         shown = slack_blocks.notification_text(text)
-        await self._client.call("chat.postEphemeral", channel=channel, user=member, text=shown)
+        blocks = _with_words(text, words)
+        await self._client.call(
+            "chat.postEphemeral", channel=channel, user=member, text=shown, blocks=blocks
+        )
 
-    async def say_directly(self, member: str, text: str) -> None:
+    async def say_directly(self, member: str, text: str, words: str = "") -> None:
         """Say something to one member where there is no channel: a press in the Home tab."""
         channel = await self.direct_channel(member)
-        await self._send(channel, slack_blocks.notification_text(text), None, None)
+        shown = slack_blocks.notification_text(text)
+        await self._send(channel, shown, _with_words(text, words), None)
 
     async def answer_later(self, response_url: str, answer: slack_blocks.Block) -> None:
         """Answer a slash command whose acknowledgement has gone out."""
@@ -247,6 +251,12 @@ class SlackDestination:
                 DeliveryReason.not_found, f"{person.id} has no Slack member id in presence.yaml"
             )
         return person.chat_id
+
+
+def _with_words(text: str, words: str) -> list[slack_blocks.Block] | None:
+    if not words:
+        return None
+    return [slack_blocks.section(text), slack_blocks.quote(words, slack_blocks.SECTION_LIMIT)]
 
 
 def _drawn(card: Shown) -> tuple[str, list[slack_blocks.Block]]:

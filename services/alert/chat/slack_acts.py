@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from services.alert.acting import AnswerForm, Answering, Doing, Done, Sending
-from services.alert.chat import slack_act_forms, slack_answers
+from services.alert.chat import card_words, slack_act_forms, slack_answers
 from services.alert.chat.acts import said
 from services.alert.chat.slack_act_forms import Filled
 from services.alert.chat.slack_blocks import Block
@@ -38,6 +38,18 @@ class Press:
     def actor(self) -> Actor:
         """For the audit record."""
         return Actor(self.person.id, "slack")
+
+
+@dataclass(frozen=True, slots=True)
+class FormAnswer:
+    """What a form that was sent is answered with."""
+
+    body: Answer
+    unsaid: str | None = None
+    """What it says where not all is well. Whispered where Slack has closed the form meanwhile."""
+
+
+CLOSE: Answer = {"response_action": "clear"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +162,9 @@ class SlackActs:
         sending = done.sending
         form = await self._answers.form(sending.episode_id, press.actor, private=sending.private)
         if isinstance(form, Done):
-            text = f"Taken back. Your text was: {sending.text}"
-            view = slack_answers.said_view("Taken back", text, press.channel, sending.episode_id)
+            view = slack_answers.said_view(
+                "Taken back", "Taken back.", press.channel, sending.episode_id, sending.text
+            )
         else:
             draft = slack_answers.draft_of(form, press.channel)
             view = slack_answers.answer_view(form, draft, text=sending.text)
@@ -182,7 +195,7 @@ class SlackActs:
             return await self._answers.review(draft.answer_id, by)
         return await self._answers.form(draft.episode_id, by, private=private)
 
-    async def answered(self, view: dict[str, Any], member: str, person: Person) -> Answer:
+    async def answered(self, view: dict[str, Any], person: Person) -> FormAnswer:
         """The answer's form was sent."""
         draft, written = slack_answers.written(view)
         by = Actor(person.id, "slack")
@@ -190,38 +203,41 @@ class SlackActs:
             done = await self._answers.approve(draft.answer_id, by, written)
         else:
             done = await self._answers.send(written, by)
+        says = done.says or said(done.result, None)
         match done.result:
             case ActResult.done | ActResult.already if done.sending is not None:
-                return _update(slack_answers.sent_view(done.sending, draft.channel, person.zone))
+                sent = slack_answers.sent_view(done.sending, draft.channel, person.zone)
+                return FormAnswer(_update(sent))
             case ActResult.impossible:
-                says = done.says or said(done.result, None)
-                return {
-                    "response_action": "errors",
-                    "errors": {slack_answers.text_block(draft): says},
-                }
+                return FormAnswer(_errors({slack_answers.text_block(draft): says}), says)
             case ActResult.cautioned:
                 form = await self._form_again(draft, by, draft.private)
                 if isinstance(form, AnswerForm):
-                    return _update(slack_answers.answer_view(form, draft, asked=done.warned))
-        says = done.says or said(done.result, None)
-        text = f"{says} Your text was: {written.text}"
-        return _update(slack_answers.said_view("Not sent", text, draft.channel, draft.episode_id))
+                    again = slack_answers.answer_view(
+                        form, draft, asked=done.warned, text=written.text
+                    )
+                    warns = " ".join(card_words.caution(one, form.card) for one in done.warned)
+                    return FormAnswer(_update(again), warns)
+        view = slack_answers.said_view(
+            "Not sent", says, draft.channel, draft.episode_id, written.text
+        )
+        return FormAnswer(_update(view), says)
 
     async def left(self, view: dict[str, Any], person: Person) -> None:
         """The answer's form was closed."""
         draft = slack_answers.read_draft(view)
         await self._answers.leave(draft.episode_id, Actor(person.id, "slack"))
 
-    async def filled(self, form: Filled, member: str, person: Person) -> Answer:
+    async def filled(self, form: Filled, member: str, person: Person) -> FormAnswer:
         """One of the short forms was sent. Raises KeyError or ValueError for what was not offered."""
         done = await self._do(form, Actor(person.id, "slack"), person.zone)
         if done.result is ActResult.cautioned:
             says = f"{done.says} Tick the box below."
-            return {"response_action": "errors", "errors": {slack_act_forms.CHOICE: says}}
+            return FormAnswer(_errors({slack_act_forms.CHOICE: says}), done.says)
         if done.result is not ActResult.done:
             text = done.says or said(done.result, None)
             await self._slack.whisper(form.channel, member, text)
-        return {"response_action": "clear"}
+        return FormAnswer(CLOSE)
 
     async def _do(self, form: Filled, by: Actor, zone: str) -> Done:
         if form.act == slack_act_forms.REJECT:
@@ -277,5 +293,10 @@ _WITH_FORM = frozenset(
 )
 
 
-def _update(view: Block) -> dict[str, Any]:
+def _update(view: Block) -> Answer:
     return {"response_action": "update", "view": view}
+
+
+def _errors(errors: dict[str, str]) -> Answer:
+    """At the blocks of these ids; the form stays as it is."""
+    return {"response_action": "errors", "errors": errors}

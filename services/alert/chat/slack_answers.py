@@ -216,15 +216,16 @@ def sent_view(sending: Sending, channel: str, zone: str) -> Block:
     }
 
 
-def said_view(title: str, says: str, channel: str, episode_id: str) -> Block:
-    """A modal that only says something."""
+def said_view(title: str, says: str, channel: str, episode_id: str, text: str = "") -> Block:
+    """A modal that only says something. `text`: what the person had written, all of it, to be kept."""
+    kept = [section("Your text was:"), quote(text, INPUT_LIMIT)] if text else []
     return {
         "type": "modal",
         "callback_id": SENT_CALLBACK,
         "private_metadata": json.dumps({"e": episode_id, "c": channel}),
         "title": plain(title, 24),
         "close": plain("Close", 24),
-        "blocks": [section(clip(says, 2_900))],
+        "blocks": [section(clip(says, 2_900)), *kept],
     }
 
 

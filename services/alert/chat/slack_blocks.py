@@ -69,9 +69,9 @@ def context(*texts: str) -> Block:
     return {"type": "context", "elements": [plain(text, CONTEXT_LIMIT) for text in texts[:10]]}
 
 
-def quote(words: str) -> Block:
+def quote(words: str, limit: int = WORDS_LIMIT) -> Block:
     """A person's words, literally, with a bar on their side."""
-    shown = disarm(clip(clean(words, lines=True), WORDS_LIMIT)) or "(no text)"
+    shown = disarm(clip(clean(words, lines=True), limit)) or "(no text)"
     inside = {"type": "rich_text_quote", "elements": [{"type": "text", "text": shown}]}
     return {"type": "rich_text", "elements": [inside]}
 

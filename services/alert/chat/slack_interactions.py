@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from services.alert.acting import Answering, Doing
 from services.alert.chat import slack_act_forms, slack_answers, slack_boards, slack_modals
 from services.alert.chat.acts import said
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_act_forms import Filled
-from services.alert.chat.slack_acts import Answer, Press, Slack, SlackActs
+from services.alert.chat.slack_acts import CLOSE, Answer, FormAnswer, Press, Slack, SlackActs
 from services.alert.chat.slack_blocks import ACTION_PREFIX, MENU_ACTION, MENU_SEPARATOR, Block
 from services.alert.chat.slack_modals import Submission
 from services.alert.domain.card import CardAct, LineAct
@@ -34,11 +33,10 @@ _SEEN_FOR_SECONDS = 600.0
 _SEEN_MOST = 10_000
 
 NOT_OPENED = "Slack did not open the form. Press again in a moment, or open the episode's page."
+NOT_HEARD = "Presence cannot tell whether that was done: look at the card, then send it again."
 NOT_CHANGED = "Slack did not change the form: close it, the card says how things stand."
 
-FAILED: Answer = {"errors": {"": "Presence could not do it. Look at the card, and try again."}}
-Late = Callable[[Answer], Awaitable[None]]
-"""Hears what came too late to be Slack's answer."""
+Result = TypeVar("Result")
 
 _NAMES = frozenset({*CardAct.__members__, *LineAct.__members__, "switch", "saved"})
 
@@ -71,7 +69,7 @@ class SlackInteractions:
         self._clock = clock
         self._boards = boards
         self._seen: OrderedDict[tuple[str, ...], float] = OrderedDict()
-        self._under_way: set[asyncio.Task[Answer]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._acts: SlackActs | None = None
         if answers is not None and doings is not None:
             slack = Slack(self._whisper, self._open, self._change)
@@ -81,78 +79,105 @@ class SlackInteractions:
         """One interaction. Raises KeyError, TypeError or ValueError for a payload that is not Slack's."""
         member = str(payload["user"]["id"])
         callback = payload["view"]["callback_id"] if "view" in payload else None
-        late: Late = partial(self._said_late, payload, member)
-        meanwhile: Answer = None
         match payload["type"]:
             case "block_actions":
                 work = self._pressed(payload, member)
             case "view_submission" if self._acts and callback == slack_answers.ANSWER_CALLBACK:
                 # What is not ours is refused before any work.
-                slack_answers.written(payload["view"])
-                work = self._answered(self._acts, payload["view"], member)
-                # An empty answer would close the form, and what was written with it.
-                meanwhile = slack_answers.wait_answer(payload["view"])
-                late = partial(self._answered_late, payload["view"])
+                draft, written = slack_answers.written(payload["view"])
+                sent = self._answered(self._acts, payload["view"], member)
+                return await self._form(sent, draft.channel, member, written.text, payload["view"])
             case "view_submission" if self._acts and callback == slack_act_forms.ACT_CALLBACK:
                 filled = slack_act_forms.read(payload["view"])
-                work = self._filled(self._acts, filled, member)
+                sent = self._filled(self._acts, filled, member)
+                return await self._form(sent, filled.channel, member, filled.text)
             case "view_submission":
                 submission = slack_modals.read_submission(payload["view"])
-                work = self._submitted(submission, member)
+                sent = self._submitted(submission, member)
+                return await self._form(sent, submission.channel, member, submission.why or "")
             case "view_closed" if self._acts and callback == slack_answers.ANSWER_CALLBACK:
                 work = self._left(self._acts, payload["view"], member)
             case _:
                 return None
-        return await self._within_limit(work, late, meanwhile)
+        return await self._within_limit(work)
 
     async def drain(self) -> None:
         """Wait for acts that outlived their request."""
         while self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def _within_limit(
-        self, work: Coroutine[Any, Any, Answer], late: Late, meanwhile: Answer
+    async def _form(
+        self,
+        sent: Coroutine[Any, Any, FormAnswer],
+        channel: str,
+        member: str,
+        typed: str,
+        view: dict[str, Any] | None = None,
     ) -> Answer:
-        """The answer; or `meanwhile` where it takes longer than Slack waits, and then `late` hears it."""
+        """A form was sent. Where we take longer than Slack waits, `view`, an answer's form, says so and shows
+        later what became of it; a short one closes, and its sender hears what it would have said.
+        """
+        task = self._track(sent)
+        done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN_SECONDS)
+        if done:
+            return task.result().body
+        self._track(self._form_late(task, channel, member, typed, view))
+        # An empty answer closes the form, and what was written with it.
+        return None if view is None else slack_answers.wait_answer(view)
+
+    async def _form_late(
+        self,
+        sent: asyncio.Task[FormAnswer],
+        channel: str,
+        member: str,
+        typed: str,
+        view: dict[str, Any] | None,
+    ) -> None:
+        try:
+            answer = await sent
+        except Exception as error:
+            log.exception("slack_act_failed", error=type(error).__name__)
+            answer, says = FormAnswer(None, NOT_HEARD), NOT_HEARD
+        else:
+            says = f"Not done. {answer.unsaid}"
+        if view is not None and await self._shown_late(view, answer, typed):
+            return
+        if answer.unsaid is not None:
+            await self._whisper(channel, member, says, typed)
+
+    async def _shown_late(self, view: dict[str, Any], answer: FormAnswer, typed: str) -> bool:
+        """Whether the form that waits could show it: its person may have closed it."""
+        draft = slack_answers.read_draft(view)
+        shown = (answer.body or {}).get("view") or slack_answers.said_view(
+            "Not sent", answer.unsaid or NOT_CHANGED, draft.channel, draft.episode_id, typed
+        )
+        try:
+            await self._through(draft.channel).update_view(str(view["id"]), shown)
+        except (Transient, Permanent) as error:
+            log.warning("slack_form_not_changed", error=str(error))
+            return False
+        return True
+
+    async def _within_limit(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """What the work answers; None where that takes longer than Slack waits."""
         task = self._track(work)
         done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN_SECONDS)
         if done:
             return task.result()
-        self._track(self._follow(task, late))
-        return meanwhile
+        task.add_done_callback(self._ended_late)
+        return None
 
-    def _track(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+    def _track(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         task = asyncio.ensure_future(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return task
 
-    async def _follow(self, task: asyncio.Task[Answer], late: Late) -> Answer:
-        try:
-            answer = await task
-        except Exception as error:
-            log.exception("slack_act_failed", error=type(error).__name__)
-            answer = FAILED
-        await late(answer)
-        return None
-
-    async def _said_late(self, payload: dict[str, Any], member: str, answer: Answer) -> None:
-        """What a form would have shown reaches who pressed all the same."""
-        for says in ((answer or {}).get("errors") or {}).values():
-            await self._whisper(_channel(payload), member, f"Not done: {says}")
-
-    async def _answered_late(self, view: dict[str, Any], answer: Answer) -> None:
-        """The form, which says that it waits, shows what became of the answer."""
-        draft, written = slack_answers.written(view)
-        shown = (answer or {}).get("view")
-        if shown is None:
-            says = " ".join(((answer or {}).get("errors") or {}).values()) or NOT_CHANGED
-            text = f"{says} Your text was: {written.text}"
-            shown = slack_answers.said_view("Not sent", text, draft.channel, draft.episode_id)
-        try:
-            await self._through(draft.channel).update_view(str(view["id"]), shown)
-        except (Transient, Permanent) as error:
-            log.warning("slack_form_not_changed", error=str(error))
+    @staticmethod
+    def _ended_late(task: asyncio.Task[Answer]) -> None:
+        """Nobody waits for its answer any more, so that a failure is told here."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("slack_act_failed", error=type(error).__name__, exc_info=error)
 
     async def _pressed(self, payload: dict[str, Any], member: str) -> Answer:
         view, channel = payload.get("view"), _channel(payload)
@@ -194,17 +219,13 @@ class SlackInteractions:
                 await self._whisper(channel, member, done.says or said(done.result, None))
         return True
 
-    async def _answered(self, acts: SlackActs, view: dict[str, Any], member: str) -> Answer:
+    async def _answered(self, acts: SlackActs, view: dict[str, Any], member: str) -> FormAnswer:
         person = await self._known(member, slack_answers.read_draft(view).channel)
-        if person is None:
-            return {"response_action": "clear"}
-        return await acts.answered(view, member, person)
+        return FormAnswer(CLOSE) if person is None else await acts.answered(view, person)
 
-    async def _filled(self, acts: SlackActs, filled: Filled, member: str) -> Answer:
+    async def _filled(self, acts: SlackActs, filled: Filled, member: str) -> FormAnswer:
         person = await self._known(member, filled.channel)
-        if person is None:
-            return {"response_action": "clear"}
-        return await acts.filled(filled, member, person)
+        return FormAnswer(CLOSE) if person is None else await acts.filled(filled, member, person)
 
     async def _left(self, acts: SlackActs, view: dict[str, Any], member: str) -> Answer:
         person = await self._known(member, slack_answers.read_draft(view).channel)
@@ -236,10 +257,10 @@ class SlackInteractions:
             log.warning("slack_form_not_changed", error=str(error))
             await self._whisper(press.channel, press.member, NOT_CHANGED)
 
-    async def _submitted(self, submission: Submission, member: str) -> Answer:
+    async def _submitted(self, submission: Submission, member: str) -> FormAnswer:
         person = await self._known(member, submission.channel)
         if person is None:
-            return {"response_action": "clear"}
+            return FormAnswer(CLOSE)
         actor, episode_id = Actor(person.id, "slack"), submission.episode_id
         if submission.close_reason is not None:
             result = await self._episodes.close(episode_id, actor, submission.close_reason)
@@ -248,11 +269,11 @@ class SlackInteractions:
                 episode_id, actor, submission.label, submission.why
             )
             if result is ActResult.reason_needed:
-                return slack_modals.ask_why()
+                return FormAnswer(slack_modals.ask_why(), slack_modals.WHY_NEEDED)
         else:
             raise ValueError("a submission without a choice")
         await self._tell(result, episode_id, submission.channel, member)
-        return {"response_action": "clear"}
+        return FormAnswer(CLOSE)
 
     async def _tell(self, result: ActResult, episode_id: str, channel: str, member: str) -> None:
         """Only what the card itself will not show."""
@@ -274,12 +295,13 @@ class SlackInteractions:
         )
         return None
 
-    async def _whisper(self, channel: str, member: str, text: str) -> None:
+    async def _whisper(self, channel: str, member: str, text: str, words: str = "") -> None:
+        """To this member alone; `words` are what they had written."""
         try:
             if channel:
-                await self._through(channel).whisper(channel, member, text)
+                await self._through(channel).whisper(channel, member, text, words)
             else:
-                await self._through(channel).say_directly(member, text)
+                await self._through(channel).say_directly(member, text, words)
         except (Transient, Permanent) as error:
             # The act stands; only its echo is missing.
             log.warning("slack_whisper_failed", error=str(error))

@@ -16,6 +16,7 @@ CLOSE_CALLBACK = "presence_close"
 RELABEL_CALLBACK = "presence_relabel"
 CHOICE_BLOCK, WHY_BLOCK = "choice", "why"
 WHY_LIMIT = 500
+WHY_NEEDED = "Say why: they wrote to us directly, or it looks sensitive."
 
 CLOSE_REASONS: dict[CloseReason, str] = {
     CloseReason.no_reply_needed: "No reply needed",
@@ -133,5 +134,5 @@ def ask_why() -> dict[str, Any]:
     """The answer to a submission that lacks its reason: the modal stays and says so."""
     return {
         "response_action": "errors",
-        "errors": {WHY_BLOCK: "Say why: they wrote to us directly, or it looks sensitive."},
+        "errors": {WHY_BLOCK: WHY_NEEDED},
     }

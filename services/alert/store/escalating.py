@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -106,10 +106,42 @@ class Escalating:
             around = await self._around(connection, record, timer, stale)
             firing = fire(record, timer["step"], around)
             if not record.sensitive:
+                firing = await self._in_turn(connection, record, timer["step"], firing, around)
                 firing = await self._once_a_group(connection, firing, around)
             await self._write(connection, record, firing, timer["now"], stale)
         self._metrics.fired(record, firing)
         return True
+
+    async def _in_turn(
+        self,
+        connection: Connection,
+        record: Record,
+        step: int,
+        firing: Firing,
+        around: Surroundings,
+    ) -> Firing:
+        """The firing with its people's pings counted while nobody else can page them.
+
+        Two replicas that count at the same instant would both find room for the last ping.
+        """
+        people = {page.person for page in firing.pages}
+        if not people:
+            return firing
+        await all_of(connection, "pings_lock", people=list(people))
+        counted = dict.fromkeys(people, 0) | await self._pings(connection, people)
+        if all(many == around.pings.get(one, 0) for one, many in counted.items()):
+            return firing
+        return fire(record, step, replace(around, pings={**around.pings, **counted}))
+
+    async def _pings(self, connection: Connection, people: Iterable[str]) -> dict[str, int]:
+        """How often each was paged of late; who was not is left out."""
+        rows = await all_of(
+            connection,
+            "pings_of",
+            people=list(people),
+            seconds=escalation.PINGS_WITHIN.total_seconds(),
+        )
+        return {row["person"]: row["pings"] for row in rows}
 
     async def _once_a_group(
         self, connection: Connection, firing: Firing, around: Surroundings
@@ -133,12 +165,6 @@ class Escalating:
         configuration, now = self._configuration(), timer["now"]
         people = [person.id for person in configuration.people]
         paged = await all_of(connection, "paged_for", episode=record.id)
-        pings = await all_of(
-            connection,
-            "pings_of",
-            people=people,
-            seconds=escalation.PINGS_WITHIN.total_seconds(),
-        )
         seen = await one_of(
             connection, "account_first_seen", platform=record.platform, account=record.account_id
         )
@@ -148,7 +174,7 @@ class Escalating:
             configuration=configuration,
             now=now,
             paged={row["person"]: row["at"] for row in paged},
-            pings={row["person"]: row["pings"] for row in pings},
+            pings=await self._pings(connection, people),
             timer_due=max(timer["due_at"], timer["set_at"]),
             held_closed=timer["late"],
             # Its quiet time ends when a person switches paging on, not by itself.

@@ -224,7 +224,8 @@ update alert.waves set state = %(state)s, by = %(by)s, through = %(through)s, at
 where id = %(id)s
 
 -- name: wave_state
-update alert.waves set state = %(state)s where id = %(id)s
+-- From the state that was read: a press that was committed meanwhile stands.
+update alert.waves set state = %(state)s where id = %(id)s and state = %(was)s
 
 -- name: wave_targets
 -- Not spam yet, by nobody's judgement, not written to us, and from nobody whom we answered before.

@@ -36,6 +36,12 @@ where p.person = any(%(people)s) and p.at > alert.now() - make_interval(secs => 
   and cardinality(e.sensitive) = 0
 group by p.person
 
+-- name: pings_lock
+-- Who decides whether these people have room for one more ping takes turns, until the page is committed.
+-- In one order everywhere, so that nobody waits in a circle.
+select pg_advisory_xact_lock(7273747, place)
+from (select distinct hashtext(one) as place from unnest(%(people)s::text[]) one order by place) places
+
 -- name: paged_add
 insert into alert.paged (episode, person, step, at) values (%(episode)s, %(person)s, %(step)s, %(at)s)
 

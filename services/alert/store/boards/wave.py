@@ -59,7 +59,9 @@ class Waves:
                 WaveState(row["state"]), numbers, row["labelled_at"], writing.now
             )
             if state != row["state"]:
-                await run(connection, "wave_state", id=row["id"], state=state.value)
+                known = {"id": row["id"], "was": row["state"]}
+                if not await run(connection, "wave_state", state=state.value, **known):
+                    continue  # pressed this very moment: the next round shows it
             if board is not None or state is WaveState.gathered:
                 stands = {**row, "state": state}
                 found += await self._shown(connection, writing.now, brand, numbers, stands, board)
@@ -208,7 +210,7 @@ class Waves:
                 )
             done = bool(there and there["there"])
             await self._note(row["id"], item, "done" if done else "skipped")
-        await self._ended(row["id"], items, WaveState.labelled)
+        await self._ended(row, items, WaveState.labelled)
 
     async def _undo(self, row: Row) -> None:
         by = Actor(row["by"], row["through"])
@@ -217,7 +219,7 @@ class Waves:
         for item in items:
             await self._episodes.unlabel_item(item, by, labelled)
             await self._note(row["id"], item, "undone")
-        await self._ended(row["id"], items, WaveState.undone)
+        await self._ended(row, items, WaveState.undone)
 
     async def _next(self, wave_id: int, state: str) -> list[str]:
         async with self._pool.connection() as connection:
@@ -228,8 +230,9 @@ class Waves:
         async with self._pool.connection() as connection:
             await run(connection, "wave_label_done", wave=wave_id, item=item, state=state)
 
-    async def _ended(self, wave_id: int, items: list[str], then: WaveState) -> None:
+    async def _ended(self, row: Row, items: list[str], then: WaveState) -> None:
         """Where that was the last of it, the wave goes on to its next state."""
         if len(items) < AT_ONCE:
             async with self._pool.connection() as connection:
-                await run(connection, "wave_state", id=wave_id, state=then.value)
+                known = {"id": row["id"], "was": row["state"]}
+                await run(connection, "wave_state", state=then.value, **known)
