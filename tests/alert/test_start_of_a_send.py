@@ -1,4 +1,4 @@
-"""No send of a page starts after an answer's transaction committed, in any interleaving."""
+"""Nothing that asks for an answer starts to be sent after the answer's transaction committed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from services.alert.ports import Delivery, Purpose
-from tests.alert.builders import Sensitive, at, notified, verdict
+from services.contracts.events import CloseReason
+from tests.alert.builders import PRESENCE, Sensitive, at, configuration, notified, verdict
+from tests.alert.interleaving import gate
 from tests.alert.story import MIA, Story, story
 from tests.conftest import FreshDatabase
 
@@ -61,6 +63,50 @@ async def test_an_older_lease_starts_nothing(postgres: FreshDatabase) -> None:
         assert not await told.outbox.still_due(replace(page, attempt=page.attempt + 1))
 
 
+ALOUD = configuration(
+    PRESENCE.replace('"100%", targets: [{person: lea}]', '"100%", targets: [{channel: room}]')
+)
+
+
+async def reminded(told: Story) -> Delivery:
+    """The channel is about to hear that the time is over."""
+    await told.hear(notified("q", at(0)))
+    for minutes in (0, 12):
+        await told.at(minutes)
+        await told.sweep()
+    await told.at(15)
+    while await told.escalating.fire_due():
+        pass
+    taken = await told.outbox.take(10)
+    (line,) = [one for one in taken if one.purpose is Purpose.told]
+    assert (line.text or "").startswith("Still without an answer after 15 min")
+    return line
+
+
+async def test_the_channel_hears_of_no_step_once_somebody_answered(postgres: FreshDatabase) -> None:
+    async with story(postgres(), ALOUD) as told:
+        line = await reminded(told)
+        async with gate(told, "episodes", "new.state = 'answered'") as stands:
+            said = notified("a", at(15), outbound=True, to="ana", parent="q")
+            answering = asyncio.create_task(told.hear(said))
+            await stands.stopped()
+            check = asyncio.create_task(told.outbox.still_due(line))
+            await stands.stopped(2)
+            await stands.open()
+            await answering
+            assert await check is False
+        await told.at(17)  # its lease ran out
+        await told.sweep()
+        assert told.of(Purpose.told) == []
+        states = await told.rows("select state from alert.outbox where purpose = 'told'")
+        assert states == [("cancelled",)]
+
+
+async def test_the_channel_hears_of_a_step_while_nobody_has_it(postgres: FreshDatabase) -> None:
+    async with story(postgres(), ALOUD) as told:
+        assert await told.outbox.still_due(await reminded(told))
+
+
 async def test_every_start_comes_before_the_answer_whatever_the_interleaving(
     postgres: FreshDatabase,
 ) -> None:
@@ -68,6 +114,12 @@ async def test_every_start_comes_before_the_answer_whatever_the_interleaving(
     async with story(postgres()) as told:
         pages = await pages_of(told, 24)
         assert len(pages) == 24
+        asked = dict(
+            await told.rows(
+                "select e.id::text, c.counterpart from alert.episodes e"
+                " join alert.conversations c on c.id = e.conversation"
+            )
+        )
         async with told.pool.connection() as connection:
             await connection.execute(
                 """
@@ -92,12 +144,23 @@ async def test_every_start_comes_before_the_answer_whatever_the_interleaving(
             await asyncio.sleep(chance.random() * 0.1)
             return await told.outbox.still_due(page)
 
-        async def end(page: Delivery) -> None:
-            await asyncio.sleep(chance.random() * 0.1)
+        async def claim(page: Delivery) -> None:
             await told.episodes.claim(page.episode_id, MIA)
 
+        async def close(page: Delivery) -> None:
+            await told.episodes.close(page.episode_id, MIA, CloseReason.duplicate)
+
+        async def answer(page: Delivery) -> None:
+            who = asked[page.episode_id]
+            said = notified(f"a{who}", at(1), outbound=True, to=who, parent=f"q{who[1:]}")
+            await told.hear(said)
+
+        async def end(number: int, page: Delivery) -> None:
+            await asyncio.sleep(chance.random() * 0.1)
+            await (claim, close, answer)[number % 3](page)
+
         checks = [asyncio.create_task(check(page)) for page in pages]
-        await asyncio.gather(*checks, *(end(page) for page in pages))
+        await asyncio.gather(*checks, *(end(*numbered) for numbered in enumerate(pages)))
         started = {page.id: task.result() for page, task in zip(pages, checks, strict=True)}
         moments: dict[str, dict[str, list[int]]] = {}
         for episode, what, number in await told.rows(

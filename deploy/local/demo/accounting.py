@@ -35,6 +35,8 @@ class DemoSummary:
     episodes: int
     cards: int
     answered: int
+    written: int
+    """Answers of these that were written in Presence and posted by it."""
     closed: int
     """Ended without an answer."""
     escalated: int
@@ -73,6 +75,7 @@ class DemoSummary:
         table.add_row(
             "answered / closed / escalated", f"{self.answered} / {self.closed} / {self.escalated}"
         )
+        table.add_row("answers written in Presence", str(self.written))
         table.add_row("held back", str(self.held))
         table.add_row("lost", str(self.lost))
         if self.p50_ms is not None and self.p99_ms is not None:
@@ -150,7 +153,8 @@ _STATE = """
 select (select count(*) from alert.inbox where folded_at is null and failed is null),
        (select count(*) from alert.outbox
          where state in ('pending', 'leased') and due_at <= clock_timestamp()),
-       (select count(*) from alert.inbox)
+       (select count(*) from alert.inbox),
+       (select count(*) from alert.answers where state in ('pending', 'sent'))
 """
 
 
@@ -182,7 +186,8 @@ def wait_until_settled(stack: LocalStack, *, within: float) -> bool:
     with psycopg.connect(stack.postgres.url, autocommit=True) as database:
         while time.monotonic() < give_up:
             state = database.execute(_STATE).fetchone()
-            busy = state is None or state[0] or state[1] or state != seen or _lag(stack)
+            owed = state is None or state[0] or state[1] or state[3]
+            busy = owed or state != seen or _lag(stack)
             seen = state
             if busy:
                 quiet_since = None
@@ -213,6 +218,9 @@ _ESCALATED = """
 select count(distinct p.episode)::int from alert.paged p
  where p.step > 0 and p.at >= %(since)s
 """
+_WRITTEN = """
+select count(*)::int from alert.answers where state = 'posted' and made_at >= %(since)s
+"""
 _HELD = "select count(*)::int from alert.items where held and stored_at >= %(since)s"
 _INBOX = "select event_id from alert.inbox where stored_at >= %(since)s and failed is null"
 
@@ -236,6 +244,7 @@ def account(
         episodes = database.execute(_EPISODES, since).fetchone() or (0, 0, 0)
         cards = database.execute(_CARDS, since).fetchone() or (0, None, None, None)
         escalated = database.execute(_ESCALATED, since).fetchone() or (0,)
+        written = database.execute(_WRITTEN, since).fetchone() or (0,)
         held = database.execute(_HELD, since).fetchone() or (0,)
     unexpected = list(story.unexpected)
     if not settled:
@@ -250,6 +259,7 @@ def account(
         episodes=episodes[0],
         cards=cards[0],
         answered=episodes[1],
+        written=written[0],
         closed=episodes[2],
         escalated=escalated[0],
         held=held[0],

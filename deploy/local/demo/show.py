@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from deploy.local import ports
 from deploy.local.chat.app import people_and_channels
 from deploy.local.demo import accounting, progress, replay, team
 from deploy.local.demo.accounting import DemoSummary
+from deploy.local.demo.colleague import Colleague
 from deploy.local.demo.signing import DemoSecrets
 from deploy.local.stack import SERVICE_PORTS, LocalStack
 from deploy.local.supervisor import Service
@@ -89,7 +91,7 @@ def run(data_dir: Path, *, console: Console, once: bool, pace: float) -> DemoSum
         system.wait_ready()
         _welcome(demo, system, time.monotonic() - began)
         before = accounting.snapshot(system.stack)
-        summary = _replay(demo, system, pace)
+        summary = _play(demo, system, pace)
         settled = accounting.wait_until_settled(system.stack, within=SETTLE_WITHIN)
         found = accounting.account(system.stack, before, summary, began=began, settled=settled)
         if once:
@@ -100,10 +102,19 @@ def run(data_dir: Path, *, console: Console, once: bool, pace: float) -> DemoSum
     return None
 
 
-def _replay(demo: _Demo, system: LocalSystem, pace: float) -> replay.Summary:
+def _play(demo: _Demo, system: LocalSystem, pace: float) -> replay.Summary:
+    """The story, and a colleague who answers somebody in it."""
     where = replay.Where(ingest=system.stack.url("ingest"), mastodon=demo.mastodon_url)
+
+    async def play(tell: replay.Progress) -> replay.Summary:
+        async with httpx.AsyncClient(timeout=15.0) as client, asyncio.TaskGroup() as tasks:
+            answering = tasks.create_task(Colleague(demo.chat_url, client).answer())
+            told = await replay.run(where, demo.secrets, pace=pace, progress=tell)
+            wrong = await answering
+        return replace(told, unexpected=(*told.unexpected, wrong)) if wrong else told
+
     with progress.bar(demo.console) as tell:
-        return asyncio.run(replay.run(where, demo.secrets, pace=pace, progress=tell))
+        return asyncio.run(play(tell))
 
 
 def _welcome(demo: _Demo, system: LocalSystem, seconds: float) -> None:

@@ -8,6 +8,7 @@ Kinds of token, each with a salt of its own so that one never passes for another
 - **sign-in**: sent to a person on request; ends after 15 minutes and works once.
 - **calendar**: in the address that a person's calendar program looks at; does not end.
 - **session** and **form**: what the cookie and the hidden field hold.
+- **said**: what became of a press, on the way from the form to the page that shows it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ PERSONAL_LINK_AGE = timedelta(hours=12)
 SIGN_IN_AGE = timedelta(minutes=15)
 SESSION_AGE = timedelta(days=30)
 FORM_AGE = timedelta(hours=12)
+SAID_AGE = timedelta(hours=1)
 SHORTEST_SECRET = 32
 
 
@@ -186,6 +188,18 @@ class Links:
     def read_form(self, value: str) -> str:
         """The nonce of a hidden field."""
         return str(self._read("form", value, FORM_AGE)["n"])
+
+    def said(self, about: str, result: str, says: str) -> str:
+        """What became of a press, for the address of the page that shows it: nobody else writes there."""
+        return self._sign("said", {"b": about, "r": result, "s": says})
+
+    def read_said(self, about: str, value: str) -> tuple[str, str] | None:
+        """The result and the words; None for what is not about this, too old, or not ours."""
+        try:
+            claims = self._read("said", value, SAID_AGE)
+        except LinkError:
+            return None
+        return (claims["r"], claims["s"]) if claims["b"] == about else None
 
     def _serializer(self, purpose: str) -> URLSafeTimedSerializer:
         clock = self._clock

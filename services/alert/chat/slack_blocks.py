@@ -218,7 +218,7 @@ def _member(member: str) -> Block:
 def line_text(line: CardLine, card: Card) -> str:
     """The `text` of a thread message."""
     said = f": {clean(line.words)}" if line.words is not None else ""
-    return notification_text(f"{card_words.wrote_again(line, card)}{said}")
+    return notification_text(f"{card_words.wrote_again(line, card).removesuffix(':')}{said}")
 
 
 def page_blocks(card: Card, card_url: str | None, personal_url: str | None) -> list[Block]:

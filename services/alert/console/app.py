@@ -26,7 +26,7 @@ from services.alert.console.board_pages import BoardPages
 from services.alert.console.drawing import SECURITY_HEADERS, STATIC_FILES, Pages, static_file
 from services.alert.console.links_pages import EpisodePages
 from services.alert.console.oncall import oncall_router
-from services.alert.console.pressing import Pressing
+from services.alert.console.pressing import LOOKING, Pressing
 from services.alert.console.sign_in import SendSignIn, SignIns
 from services.alert.console.slack_requests import slack_router
 from services.alert.console.teams_requests import teams_router
@@ -135,7 +135,7 @@ def _list_router(
 ) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/")
+    @router.api_route("/", methods=LOOKING)
     async def index(request: Request) -> Response:
         if not visitors.may_read(request):
             return RedirectResponse("/sign-in", status_code=303)
@@ -189,7 +189,7 @@ def _sign_in_router(visitors: Visitors, sign_ins: SignIns, pages: Pages) -> APIR
         visitors.keep_nonce(page, nonce)
         return page
 
-    @router.get("/sign-in")
+    @router.api_route("/sign-in", methods=LOOKING)
     async def ask(request: Request) -> Response:
         return draw(
             request,
@@ -222,7 +222,7 @@ def _sign_in_router(visitors: Visitors, sign_ins: SignIns, pages: Pages) -> APIR
         visitors.sign_out(answer)
         return answer
 
-    @router.get("/sign-in/{token}")
+    @router.api_route("/sign-in/{token}", methods=LOOKING)
     async def confirm(request: Request, token: str) -> Response:
         try:
             person = sign_ins.peek(token)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from services.alert.chat.acts import said as in_words
 from services.alert.chat.links import BoardLink, LinkError, Links
-from services.alert.console.pressing import Pressing
+from services.alert.console.pressing import LOOKING, Pressing
 from services.alert.ports import Actor, ActResult, Boards
 
 Field = Annotated[str, Form(max_length=4_000)]
@@ -31,7 +32,7 @@ class BoardPages:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(include_in_schema=False)
-        router.get("/b/{token}")(self.show)
+        router.api_route("/b/{token}", methods=LOOKING)(self.show)
         router.post("/b/{token}")(self.act)
         router.post("/b/{token}/sign-in")(self.send_sign_in)
         return router
@@ -42,8 +43,7 @@ class BoardPages:
             link = self._links.read_board(token)
         except LinkError as error:
             return self._pressing.refused(error)
-        result = ActResult(said) if said in ActResult.__members__ else None
-        return await self._page(request, token, link, result)
+        return await self._page(request, token, link, self._links.read_said(link.board_id, said))
 
     async def act(
         self, request: Request, token: str, form: Field = "", act: Field = "", target: Field = ""
@@ -60,9 +60,10 @@ class BoardPages:
             return await self._page(request, token, link, None, status=403)
         done = await self._boards.press(link.board_id, act, target, Actor(person.id, "link"))
         # See other: reloading the page does not press again.
-        then = f"/b/{token}?said={done.result.value}"
+        says = done.says or in_words(done.result, None)
+        then = f"/b/{token}?said={self._links.said(link.board_id, done.result.value, says)}"
         if done.episode_id is not None:
-            then = self._links.episode(done.episode_id)
+            then = urlsplit(self._links.episode(done.episode_id)).path
         answer = RedirectResponse(then, status_code=303)
         self._pressing.visitors.sign_in(answer, person)
         return answer
@@ -82,7 +83,7 @@ class BoardPages:
         request: Request,
         token: str,
         link: BoardLink,
-        result: ActResult | None,
+        said: tuple[str, str] | None,
         status: int = 200,
     ) -> HTMLResponse:
         board = await self._boards.board(link.board_id)
@@ -97,7 +98,7 @@ class BoardPages:
             board=board,
             token=token,
             chosen=link.target,
-            said=in_words(result, None) if result is not None and person is not None else None,
-            done=result is ActResult.done,
+            said=said[1] if said is not None and person is not None else None,
+            done=said is not None and said[0] == ActResult.done,
             **self._pressing.offers(person),
         )

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from services.alert.chat.acts import said
 from services.alert.chat.links import EpisodeLink, LinkError, Links
 from services.alert.chat.slack_modals import CLOSE_REASONS, RELABELS, WHY_LIMIT
-from services.alert.console.pressing import Pressing
+from services.alert.console.pressing import LOOKING, Pressing
 from services.alert.domain.card import Card, CardAct
 from services.alert.ports import Actor, ActResult, Episodes
 from services.contracts.configuration import Person
@@ -53,7 +53,7 @@ class EpisodePages:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(include_in_schema=False)
-        router.get("/a/{token}")(self.show)
+        router.api_route("/a/{token}", methods=LOOKING)(self.show)
         router.post("/a/{token}")(self.act)
         router.post("/a/{token}/sign-in")(self.send_sign_in)
         return router

@@ -14,6 +14,8 @@ from services.alert.console.visitors import Visitors
 from services.contracts.configuration import Person
 
 PersonOf = Callable[[str], Person | None]
+LOOKING = ["GET", "HEAD"]
+"""What asks for a page: browsers, and link previews and mail scanners, which may ask for its head alone."""
 
 
 class Pressing:

@@ -194,7 +194,7 @@ class PostgresOutbox:
     async def still_due(self, delivery: Delivery) -> bool:
         """See ports.Outbox. Waits for a change of the conversation that is under way."""
         async with self._pool.connection() as connection, connection.transaction():
-            if delivery.purpose is Purpose.page:
+            if delivery.purpose in (Purpose.page, Purpose.told):
                 await self._hold(connection, delivery)
             mine = await one_of(
                 connection, "outbox_begin", id=delivery.id, attempt=delivery.attempt
@@ -202,7 +202,7 @@ class PostgresOutbox:
         return mine is not None
 
     async def _hold(self, connection: Connection, delivery: Delivery) -> None:
-        """Lock the conversation of a page, though it may be merged into another meanwhile."""
+        """Lock the conversation of a page or a step's line, though it may be merged into another meanwhile."""
         locked = None
         while True:
             home = await one_of(connection, "outbox_home", id=delivery.id)

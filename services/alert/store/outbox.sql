@@ -1,8 +1,9 @@
 -- Effects in chat: leased, sent, tried again. The database's clock decides what is due.
 
 -- name: outbox_cancel_pages
--- A page whose episode has an owner or an end, or whose board is over, wakes nobody. One that a person's
--- act asked for is due while it holds: handed over to them, or promised and not kept.
+-- A page whose episode has an owner or an end, or whose board is over, wakes nobody; nor does the channel hear
+-- of a step (`step-…`) any more. A page that a person's act asked for is due while it holds: handed over to
+-- them, or promised and not kept.
 with gone as (
     update alert.outbox o set state = 'cancelled', reason = 'no_longer_due'
     from alert.boards b
@@ -10,7 +11,7 @@ with gone as (
 )
 update alert.outbox o set state = 'cancelled', reason = 'no_longer_due'
 from alert.episodes e
-where e.id = o.episode and o.purpose = 'page'
+where e.id = o.episode and (o.purpose = 'page' or (o.purpose = 'told' and o.target like 'step-%%'))
   -- A lease that ran out is a dead process's: its page must not wait to be due again and come hours late.
   and (o.state = 'pending' or (o.state = 'leased' and o.lease_until < alert.now()))
   and case coalesce(o.call, '') when 'promise' then false
@@ -48,19 +49,20 @@ from chosen where o.id = chosen.id
 returning o.*
 
 -- name: outbox_home
--- The conversation that is to be locked before a page is marked as sending.
+-- The conversation that is to be locked before a page, or a step's line, is marked as sending.
 select e.conversation from alert.outbox o join alert.episodes e on e.id = o.episode
-where o.id = %(id)s and o.purpose = 'page'
+where o.id = %(id)s and (o.purpose = 'page' or (o.purpose = 'told' and o.target like 'step-%%'))
 
 -- name: conversation_hold
 select id from alert.conversations where id = %(id)s for update
 
 -- name: outbox_begin
--- The committed mark is where a send starts. For a page the caller holds its conversation's row, which
--- every answer, claim and closing holds until it commits: none of them is committed before the mark.
+-- The committed mark is where a send starts. For a page, and for a step's line in the channel, the caller
+-- holds its conversation's row, which every answer, claim and closing holds until it commits: none of them is
+-- committed before the mark.
 update alert.outbox o set sending_at = alert.now()
 where o.id = %(id)s and o.attempt = %(attempt)s and o.state = 'leased'
-  and (o.purpose <> 'page'
+  and (not (o.purpose = 'page' or (o.purpose = 'told' and o.target like 'step-%%'))
        or exists (select from alert.boards b where b.id = o.board and not b.over)
        or exists (
          select from alert.episodes e where e.id = o.episode
