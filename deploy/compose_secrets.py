@@ -30,6 +30,9 @@ ENV_FILES = {
 # PRESENCE_BLUESKY_APP_PASSWORD=
 # PRESENCE_EMAIL_PASSWORD=
 # PRESENCE_YOUTUBE_API_KEY=
+# PRESENCE_YOUTUBE_CLIENT_ID=
+# PRESENCE_YOUTUBE_CLIENT_SECRET=
+# PRESENCE_YOUTUBE_REFRESH_TOKEN=
 """,
     "classify.env": """\
 # Of a language model, where presence.yaml names one (docker compose --file … deploy/compose.llm.yml).

@@ -189,6 +189,24 @@ class YouTubeSettings(Section):
     """Of the key's quota (10,000 units a day): near its end reading slows down instead of stopping."""
     backfill_limit: int = Field(2_000, ge=100)
     """At most so many comments are read after a gap; what is beyond is counted and told."""
+    client_id: SecretName | None = None
+    """Environment variable with the id of an OAuth client of Google's; to answer, with the two below."""
+    client_secret: SecretName | None = None
+    """Environment variable with the client's secret."""
+    refresh_token: SecretName | None = None
+    """Environment variable with the channel's refresh token for `youtube.force-ssl`; none: it is only
+    listened to."""
+    api_url: HttpUrl = HttpUrl("https://www.googleapis.com/youtube/v3")
+    """Where answers are posted."""
+    token_url: HttpUrl = HttpUrl("https://oauth2.googleapis.com/token")
+    """Where access tokens are renewed."""
+
+    @model_validator(mode="after")
+    def _speaks_completely(self) -> YouTubeSettings:
+        given = (self.client_id, self.client_secret, self.refresh_token)
+        if any(given) and not all(given):
+            raise ValueError("client_id, client_secret and refresh_token go together")
+        return self
 
 
 class YouTubeAccount(_Account):
