@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from deploy.local import ports
-from services.contracts.configuration.accounts import EmailSettings
+from services.contracts.configuration.mail import EmailSettings
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.sources.email_imap import EmailAccountFeed
 from services.ingest.sources.pulled import PullReason
