@@ -28,6 +28,15 @@ ENV_FILES = {
 # PRESENCE_META_VERIFY_TOKEN=
 # PRESENCE_MASTODON_ACCESS_TOKEN=
 # PRESENCE_BLUESKY_APP_PASSWORD=
+# PRESENCE_EMAIL_PASSWORD=
+# PRESENCE_YOUTUBE_API_KEY=
+# PRESENCE_YOUTUBE_CLIENT_ID=
+# PRESENCE_YOUTUBE_CLIENT_SECRET=
+# PRESENCE_YOUTUBE_REFRESH_TOKEN=
+""",
+    "classify.env": """\
+# Of a language model, where presence.yaml names one (docker compose --file … deploy/compose.llm.yml).
+# PRESENCE_LLM_KEY=
 """,
     "alert.env": """\
 # What your chat gave you, by the names that presence.yaml uses. NAME_FILE works too.

@@ -247,6 +247,44 @@ def _flow() -> tuple[Panel, ...]:
     )
 
 
+def _lines() -> tuple[Panel, ...]:
+    return (
+        stacked(
+            "Records that wait",
+            "What each topic's reader has still to read. It falls by itself after a burst.",
+            Query("sum by (topic) (presence_consumer_lag_records)", "{{topic}}"),
+            unit="short",
+        ),
+        lines(
+            "Oldest unread record",
+            "How long the oldest record has waited, by topic. Kafka keeps records for days, not for ever: "
+            "`presence lag`.",
+            Query("max by (topic) (presence_consumer_oldest_unread_seconds)", "{{topic}}"),
+            unit="s",
+        ),
+        stacked(
+            "Webhook requests",
+            "What platforms were answered: 200 and 202 are taken, 401 is not authentic, 503 asks them to "
+            "come again.",
+            Query(
+                "sum by (source, status) (rate(presence_intake_requests_total[$__rate_interval]))",
+                "{{source}} {{status}}",
+            ),
+            unit="reqps",
+        ),
+        stacked(
+            "Answers from Presence",
+            "What became of the answers that people wrote here. Unknown: somebody has to look whether "
+            "it arrived.",
+            Query(
+                "sum by (state) (increase(presence_replies_total[$__rate_interval]))", "{{state}}"
+            ),
+            unit="short",
+            bars=True,
+        ),
+    )
+
+
 def _hours() -> dict[str, Any]:
     return {
         "name": "hours",
@@ -293,5 +331,6 @@ def dashboard() -> dict[str, Any]:
             (1, (row("Pipeline"),)),
             (7, _pipeline()),
             (7, _flow()),
+            (7, _lines()),
         ),
     }

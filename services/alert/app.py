@@ -395,6 +395,7 @@ class AlertService:
         """The batch in hand is finished and committed; then everything closes."""
         if self._slack is not None:
             await self._slack.drain()
+        await self._lines.close()
         await self._broker.stop()
         await self._producer.close()
         await self._deliveries.close()

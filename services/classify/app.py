@@ -146,6 +146,7 @@ class ClassifyService:
 
     async def stop(self) -> None:
         """The batch in hand is finished and committed, then the producer closes."""
+        await self._lines.close()
         await self._broker.stop()
         await self._teaching.stop()
         if self._shadow:

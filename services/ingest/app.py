@@ -232,6 +232,7 @@ class Ingest:
 
     async def stop(self) -> None:
         """Deliver what is queued and close."""
+        await self._lines.close()
         await self._broker.stop()
         await self._spool.close()
         await self._producer.close()

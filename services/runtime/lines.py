@@ -1,8 +1,8 @@
 """The lines of one service: every topic that it reads, in which group, and what is watched about each.
 
 Invariants
-- A line that stopped at its dead-letter limit goes on only when a person resumed it; a Kafka that does not
-  answer is no such word.
+- A line that stopped at its dead-letter limit goes on only when a person resumed it. A Kafka that does not
+  answer is no such word, nor is a notice that Kafka keeps no longer: it is told again every day.
 - What Kafka deleted before it was read is counted and told once.
 - How long the oldest unread record has waited is known within a minute, also while a line stands still.
 """
@@ -10,6 +10,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -34,6 +35,10 @@ LOOK_FOR_A_RESUME = 3.0
 """Seconds between looks at presence.notices while a line is stopped."""
 LOOK_AT_BACKLOGS = 60.0
 """Seconds between looks at what waits."""
+CLOSE_WITHIN = 2.0
+"""Seconds."""
+TELL_AGAIN = 86_400.0
+"""Seconds after which a line that is still stopped is told again: notices are kept for three days."""
 
 
 async def announce(producer: Producer, notice: Notice) -> None:
@@ -63,6 +68,10 @@ class Lines:
     clock: Clock
     tripped: Callable[[ServiceSettings, str], frozenset[str]] = tripped
     _lines: list[Line] = field(default_factory=list)
+    _stopped_told: dict[str, float] = field(default_factory=dict)
+    """By topic: when its stop was told, by the monotonic clock."""
+    _looking: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a thread asks the consumers: they are closed after that."""
     _gaps: deque[OffsetGap] = field(default_factory=deque)
     """From the consumers' threads."""
     _told: dict[Place, int] = field(default_factory=dict)
@@ -100,6 +109,11 @@ class Lines:
                     f"`presence dlq resume {self.service}`"
                 )
 
+    async def close(self) -> None:
+        """Before the consumers are closed: a look that is under way is let finish."""
+        if not await asyncio.to_thread(self._looking.acquire, timeout=CLOSE_WITHIN):
+            log.warning("a look at what waits did not end in time")
+
     async def watch(self) -> None:
         """Until cancelled."""
         looked = self.clock.monotonic()
@@ -121,15 +135,32 @@ class Lines:
             log.info("cannot tell whether a person resumed", says=str(error))
             return
         for line in stopped:
-            if line.topic.name not in still:
-                log.info("resumed by a person: one record is probed first", topic=line.topic.name)
-                line.consumption.resume_line()
+            if line.topic.name in still:
+                await self._tell_again(line)
+                continue
+            self._stopped_told.pop(line.topic.name, None)
+            log.info("resumed by a person: one record is probed first", topic=line.topic.name)
+            line.consumption.resume_line()
+
+    async def _tell_again(self, line: Line) -> None:
+        now, topic = self.clock.monotonic(), line.topic.name
+        if now - self._stopped_told.setdefault(topic, now) < TELL_AGAIN:
+            return
+        says = line.consumption.stopped or ""
+        kind, at = NoticeKind.dead_letter_limit, self.clock.now()
+        try:
+            await self.tell(Notice(kind=kind, service=self.service, source=topic, says=says, at=at))
+        except Transient as error:
+            log.warning("a stopped line is told later", topic=topic, says=str(error))
+            return
+        self._stopped_told[topic] = now
 
     async def _look_at_backlogs(self) -> None:
         for line in self._lines:
             try:
                 found = await asyncio.to_thread(self._backlogs, line)
-            except KafkaException as error:
+            except (KafkaException, RuntimeError) as error:
+                # The latter of a consumer that was closed meanwhile.
                 log.info("cannot tell what waits", topic=line.topic.name, error=str(error))
                 continue
             for one in found:
@@ -139,7 +170,9 @@ class Lines:
             self.metrics.waited(line.topic, longest_wait(found, self.clock.now()))
 
     def _backlogs(self, line: Line) -> list[Backlog]:
-        return dated(self.settings, line.consumption.backlogs(line.group))
+        with self._looking:
+            found = line.consumption.backlogs(line.group)
+        return dated(self.settings, found)
 
     async def _tell_what_is_lost(self) -> None:
         while self._gaps:

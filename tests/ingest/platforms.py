@@ -53,6 +53,8 @@ class LocalPlatform:
     posts: list[Post] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     calls: int = 0
+    tokens: int = 0
+    """Access tokens that were handed out."""
     keys: dict[str, Post] = field(default_factory=dict)
     delay: float = 0.0
 
@@ -212,12 +214,56 @@ def _bluesky(platform: LocalPlatform) -> list[Route]:
     return [Route("/xrpc/{method}", call, methods=["GET", "POST"])]
 
 
+def _youtube(platform: LocalPlatform) -> list[Route]:
+    async def token(request: Request) -> Response:
+        form = await request.form()
+        if form["refresh_token"] != SECRETS["REFRESH"] or form["client_secret"] != "client-secret":
+            no = {"error": "invalid_grant", "error_description": "Token has been revoked."}
+            return JSONResponse(no, 400)
+        platform.tokens += 1
+        return JSONResponse({"access_token": SECRETS["TOKEN"], "expires_in": 3599})
+
+    async def post(request: Request) -> Response:
+        taken = await platform.take(request)
+        match taken:
+            case Fault.answer_lost:
+                return Response(status_code=502)
+            case Fault.before:
+                return Response(status_code=500)
+            case Fault.limited:
+                says = 'exceeded your <a href="/youtube/v3/getting-started#quota">quota</a>.'
+                return JSONResponse(_google(403, says, "quotaExceeded"), 403)
+            case Fault.refused:
+                says = "The parent comment was <code>deleted</code>"
+                return JSONResponse(_google(404, says, "parentCommentNotFound"), 404)
+        assert isinstance(taken, Post)
+        words = taken.body["snippet"]
+        snippet = {
+            "channelId": "UCair", "parentId": words["parentId"],
+            "textOriginal": words["textOriginal"], "textDisplay": words["textOriginal"],
+            "authorDisplayName": "@exampleair", "authorChannelId": {"value": "UCair"},
+            "publishedAt": "2026-11-21T09:00:20Z", "updatedAt": "2026-11-21T09:00:20Z",
+        }  # fmt: skip
+        return JSONResponse({"id": taken.native_id, "snippet": snippet})
+
+    return [
+        Route("/token", token, methods=["POST"]),
+        Route("/youtube/v3/comments", post, methods=["POST"]),
+    ]
+
+
+def _google(status: int, says: str, reason: str) -> dict[str, Any]:
+    errors = [{"message": says, "domain": "youtube", "reason": reason}]
+    return {"error": {"code": status, "message": says, "errors": errors}}
+
+
 ROUTES: dict[str, Callable[[LocalPlatform], list[Route]]] = {
     "mastodon": _mastodon,
     "x": _x,
     "facebook": _meta,
     "instagram": _meta,
     "bluesky": _bluesky,
+    "youtube": _youtube,
 }
 IDS = {
     "mastodon": "109",
@@ -225,6 +271,7 @@ IDS = {
     "facebook": "1010",
     "instagram": "1784",
     "bluesky": "did:plc:exampleairexampleairexam",
+    "youtube": "UCair",
 }
 
 
@@ -247,6 +294,10 @@ SECRETS = {
     "META_SECRET": "meta-app-secret",
     "META_TOKEN": "meta-verify-token",
     "BLUESKY_PASSWORD": PASSWORD,
+    "PRESENCE_YOUTUBE_API_KEY": "an-api-key",
+    "CLIENT": "client-id",
+    "CLIENT_SECRET": "client-secret",
+    "REFRESH": "the-refresh-token",
 }
 
 
@@ -270,6 +321,13 @@ def account(platform: str, url: str) -> dict[str, Any]:
         "facebook": {**meta, "api_url": f"{url}/v23.0"},
         "instagram": {**meta, "api_url": f"{url}/v23.0"},
         "bluesky": {"url": url, "app_password": "BLUESKY_PASSWORD"},
+        "youtube": {
+            "client_id": "CLIENT",
+            "client_secret": "CLIENT_SECRET",
+            "refresh_token": "REFRESH",
+            "api_url": f"{url}/youtube/v3",
+            "token_url": f"{url}/token",
+        },
     }
     return {
         "platform": platform,

@@ -7,20 +7,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from services.contracts.events import Direction, Kind
 from services.contracts.identity import item_id
+from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.address import Address, Heard, address_of
 from services.ingest.domain.item import Receipt, notification
+from services.ingest.domain.outcome import Parsed
 from services.ingest.domain.replying import Certainty, Draft, RefusalCause
+from services.ingest.sources.youtube import events_of, parse_comment
 from services.ingest.speaking.port import Ambiguous, Speaker, SpeakReason
 from services.ingest.speaking.registry import build_speakers
 from services.runtime.clock import ManualClock
 from services.runtime.errors import Permanent, Transient
 from tests.ingest import platforms
 from tests.ingest.bluesky_server import PASSWORD
-from tests.ingest.brand import NOW, platform
+from tests.ingest.brand import NOW, payload, platform
 from tests.ingest.platforms import Fault, LocalPlatform
 from tests.integration.ingest_service import with_accounts
 
@@ -41,19 +45,28 @@ class Place:
 
     def address(self, file: str) -> Address:
         """As the source made it when it parsed the platform's payload."""
-        found = platform(self.source).one(file)
+        found = _comment(0) if self.source == "youtube" else platform(self.source).one(file)
         assert isinstance(found, Heard), f"{file} cannot be answered"
         return address_of(found)
 
 
+def _comment(number: int) -> Parsed:
+    """A comment of the thread, the first at 0."""
+    thread = orjson.loads(payload("youtube", "thread"))
+    told = list(events_of(thread, thread["replies"]["comments"]))
+    return parse_comment(told[number], CHANNEL, Receipt(NOW))
+
+
+CHANNEL = OwnAccount("youtube", "UCair", "UCair", "air", frozenset({"UCair"}))
 PLACES = [
     Place("mastodon", "mastodon", "mention", "direct", "/api/v1/statuses"),
     Place("x", "x", "mention", "direct", "/2/tweets"),
     Place("facebook", "meta", "comment", "message", "/v23.0/{}/comments"),
     Place("instagram", "meta", "instagram_comment", "", "/v23.0/{}/replies"),
     Place("bluesky", "bluesky", "mention", "", "/xrpc/com.atproto.repo.putRecord"),
+    Place("youtube", "youtube", "thread", "", "/youtube/v3/comments"),
 ]
-PUBLIC_ONLY = ("bluesky",)
+PUBLIC_ONLY = ("bluesky", "youtube")
 """Where Presence writes no direct messages."""
 
 
@@ -106,6 +119,7 @@ async def test_an_answer_stands_under_what_it_answers(line: Line) -> None:
             }
         },
     }
+    named["youtube"] = {"snippet": {"parentId": native, "textOriginal": DRAFT.text}}
     thread = named.get(line.place.platform, {"message": DRAFT.text})
     assert {name: post.body[name] for name in thread} == thread
     assert Kind.direct not in posted.item.kinds
@@ -256,6 +270,37 @@ async def test_a_person_may_answer_a_message_for_seven_days_where_meta_allows_it
         first, second = (one.body for one in server.posts)
         assert (first["messaging_type"], first["tag"]) == ("MESSAGE_TAG", "HUMAN_AGENT")
         assert "tag" not in second
+        await speaker.close()
+
+
+async def test_an_answer_to_an_answer_on_youtube_begins_with_its_writers_handle() -> None:
+    found = next(
+        one for one in map(_comment, range(1, 3)) if isinstance(one, Heard) and one.in_reply_to
+    )
+    address = address_of(found)
+    handle = f"@{found.author.handle}"
+    with platforms.serving("youtube") as server, _speaker("youtube", server.url) as speaker:
+        await speaker.post(DRAFT, address, "reply-1")
+        await speaker.post(Draft(f"{handle} gladly", private=False), address, "reply-2")
+        said = [one.body["snippet"] for one in server.posts]
+        assert [one["textOriginal"] for one in said] == [
+            f"{handle} {DRAFT.text}",
+            f"{handle} gladly",
+        ]
+        assert {one["parentId"] for one in said} == {"Ugx1"}
+        assert server.tokens == 1, "an access token serves for an hour"
+        await speaker.close()
+
+
+async def test_a_revoked_refresh_token_is_said_before_anything_is_sent() -> None:
+    with platforms.serving("youtube") as server:
+        raw = platforms.account("youtube", server.url)
+        raw["settings"]["refresh_token"] = "TOKEN"
+        file = with_accounts(raw)
+        (speaker,) = build_speakers(file, platforms.secrets, ManualClock(NOW)).values()
+        with pytest.raises(Permanent, match=r"Google refuses the refresh token: Token has been"):
+            await speaker.prepare()
+        assert server.posts == []
         await speaker.close()
 
 

@@ -32,7 +32,7 @@ log_path = {folder}/dovecot.log
 ssl = {ssl}
 {certificate}
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = plain login {more_mechanisms}
 mail_location = maildir:{folder}/mail/%u
 mail_uid = {owner}
 mail_gid = {group}
@@ -42,8 +42,10 @@ default_internal_user = {internal}
 default_internal_group = {internal_group}
 default_login_user = {login}
 mailbox_list_index = no
+{more_passdb}
 passdb {{
   driver = static
+  mechanisms = plain login
   args = password={password}
 }}
 userdb {{
@@ -79,10 +81,29 @@ namespace inbox {{
 """
 
 
-class MailServer:
-    """Started again it has the same mails and address."""
+OAUTH2 = """
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2.conf
+}}
+"""
+INTROSPECTION = """
+introspection_mode = auth
+introspection_url = {url}
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
 
-    def __init__(self, *, tls: bool = False) -> None:
+
+class MailServer:
+    """Started again it has the same mails and address.
+
+    `introspection`: where it asks whom an OAuth 2 access token is of (RFC 7662).
+    """
+
+    def __init__(self, *, tls: bool = False, introspection: str | None = None) -> None:
         # Not below pytest's own folder, which only its owner may enter: mail is nobody's.
         self.folder = Path(tempfile.mkdtemp(prefix="presence-mail-"))
         self.folder.chmod(0o755)
@@ -95,6 +116,10 @@ class MailServer:
         if tls:
             self._certify()
         self._process: subprocess.Popen[bytes] | None = None
+        self._introspection = introspection
+        if introspection:
+            asked = INTROSPECTION.format(url=introspection)
+            (self.folder / "oauth2.conf").write_text(asked, encoding="utf-8")
         self._config = self.folder / "dovecot.conf"
         self._config.write_text(CONFIG.format(**self._values(tls)))
 
@@ -104,6 +129,8 @@ class MailServer:
         key = f"ssl_cert = <{self.certificate}\nssl_key = <{self.folder}/key.pem"
         return {
             "folder": self.folder,
+            "more_mechanisms": "xoauth2" if self._introspection else "",
+            "more_passdb": OAUTH2.format(folder=self.folder) if self._introspection else "",
             "ssl": "yes" if tls else "no",
             "certificate": key if tls else "",
             "owner": pwd.getpwnam("nobody").pw_uid if root else me.pw_uid,

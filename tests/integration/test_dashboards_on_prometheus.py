@@ -34,6 +34,7 @@ VALUES = {
     "segment": ("detect", "classify", "page", "claim", "reply"),
     "direction": ("inbound",),
     "kind": ("mention",),
+    "state": ("open", "claimed", "posted"),
 }
 
 

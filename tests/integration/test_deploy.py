@@ -116,10 +116,10 @@ def test_nothing_has_rights_it_does_not_need(resolved: dict[str, Any]) -> None:
         assert not service.get("privileged"), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert "network_mode" not in service, name
-        if (
-            name != "postgres"
-        ):  # its entry point takes the data directory over, then drops to a user
-            assert service["cap_drop"] == ["ALL"], name
+        assert service["cap_drop"] == ["ALL"], name
+        # Postgres' entry point hands the data directory to a user, and becomes that user.
+        needed = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+        assert set(service.get("cap_add", ())) == (needed if name == "postgres" else set()), name
         if name not in {"kafka", "postgres"}:  # both write beside their data
             assert service["read_only"] is True, name
 
@@ -137,6 +137,8 @@ def test_everything_that_stays_up_is_checked_limited_and_restarted(
 ) -> None:
     for name, service in resolved["services"].items():
         assert int(service["mem_limit"]) <= 1024**3, name
+        assert 0 < float(service["cpus"]) <= 2, name
+        assert int(service["pids_limit"]) <= 1024, name
         assert service["logging"]["options"]["max-size"], name
         if name in {"topics", "cli"}:
             assert service["healthcheck"]["disable"] is True
@@ -159,7 +161,8 @@ def test_a_service_gets_every_setting_it_needs(resolved: dict[str, Any], name: s
     service = resolved["services"][name]
     assert set(service["environment"]) >= NEEDS[name]
     targets = {volume["target"] for volume in service["volumes"]}
-    assert service["environment"]["PRESENCE_CONFIG"] in targets
+    # The folder: a mounted file would stay the old one when an editor writes a new one in its place.
+    assert str(Path(service["environment"]["PRESENCE_CONFIG"]).parent) in targets
     mounted = {f"/run/secrets/{secret['source']}" for secret in service.get("secrets", [])}
     for variable, value in service["environment"].items():
         if variable.endswith("_FILE"):
@@ -186,6 +189,20 @@ def test_only_the_intake_is_reached_from_outside(resolved: dict[str, Any]) -> No
     assert resolved["networks"]["inside"]["internal"] is True
     assert set(resolved["services"]["kafka"]["networks"]) == {"inside"}
     assert set(resolved["services"]["postgres"]["networks"]) == {"inside"}
+
+
+def test_a_language_model_is_the_only_reason_for_classify_to_call_out(
+    resolved: dict[str, Any],
+) -> None:
+    assert set(resolved["services"]["classify"]["networks"]) == {"inside"}
+    done = _compose(
+        "--file", "deploy/compose.llm.yml", "--profile", "*", "config", "--format", "json"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with_model = json.loads(done.stdout)["services"]
+    assert set(with_model["classify"]["networks"]) == {"inside", "outside"}
+    for name, service in resolved["services"].items():
+        assert {**with_model[name], "networks": None} == {**service, "networks": None}
 
 
 def test_a_service_starts_when_what_it_needs_is_there(resolved: dict[str, Any]) -> None:
@@ -223,8 +240,8 @@ def test_every_file_that_is_mounted_from_here_exists(resolved: dict[str, Any]) -
     for name, service in resolved["services"].items():
         for volume in service.get("volumes", []):
             source = Path(volume.get("source", ""))
-            # The team's own file; compose refuses to start without it.
-            if volume["type"] == "bind" and source.name != "presence.yaml":
+            # The team's own folder; compose refuses to start without it.
+            if volume["type"] == "bind" and source.name != "config":
                 assert source.exists(), f"{name} mounts {source}"
 
 
@@ -295,6 +312,25 @@ def test_the_wheel_that_the_images_install_holds_code_and_data(tmp_path: Path) -
 
 
 # -- secrets and roles
+
+
+def test_a_backup_replaces_the_one_before_it_only_when_it_is_whole(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def back_up(docker_does: str) -> int:
+        docker.write_text(f"#!/bin/sh\n{docker_does}\n", encoding="utf-8")
+        docker.chmod(0o755)
+        script = [ROOT / "deploy/backup.sh", tmp_path / "dumps"]
+        return subprocess.run(script, env=env, check=False, timeout=30).returncode
+
+    assert back_up("echo first") == 0
+    (dump,) = (tmp_path / "dumps").glob("*.dump")
+    assert (dump.read_text(), dump.stat().st_mode & 0o077) == ("first\n", 0)
+    assert back_up("echo half; exit 1") != 0
+    assert dump.read_text() == "first\n"
+    assert back_up("echo second") == 0
+    assert [one.read_text() for one in (tmp_path / "dumps").iterdir()] == ["second\n"]
 
 
 def test_secrets_are_written_once_and_kept(tmp_path: Path, resolved: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from services.contracts.configuration.accounts import EmailSettings
+from services.contracts.configuration.mail import EmailSettings
 from services.contracts.events import Notification
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Receipt

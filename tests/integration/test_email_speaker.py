@@ -16,7 +16,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, Session
 from pydantic import SecretStr
 
 from deploy.local import ports
-from services.contracts.configuration.accounts import EmailSettings
+from services.contracts.configuration.mail import EmailSettings
 from services.contracts.events import Notification
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.address import Address, Heard, address_of

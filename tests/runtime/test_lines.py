@@ -13,7 +13,7 @@ from services.runtime.clock import ManualClock
 from services.runtime.consumption import Consumption, OffsetGap
 from services.runtime.dead_letter_limit import LimitReason
 from services.runtime.errors import Transient
-from services.runtime.lines import Lines
+from services.runtime.lines import TELL_AGAIN, Lines
 from services.runtime.metrics import LineMetrics
 from services.runtime.settings import ServiceSettings, load
 
@@ -28,12 +28,13 @@ class Watched:
         self.stopped: frozenset[str] | Transient = frozenset()
         self.told: list[Notice] = []
         self.deaf: Transient | None = None
+        self.clock = ManualClock(NOW)
         self.lines = Lines(
             "alert",
             load(ServiceSettings, kafka="unused:9092"),
             LineMetrics(self.registry),
             self._tell,
-            ManualClock(NOW),
+            self.clock,
             tripped=self._tripped,
         )
 
@@ -106,6 +107,22 @@ async def test_a_kafka_that_does_not_answer_resumes_nothing_and_ends_nothing() -
     watched.stopped = frozenset()
     await watched.lines._resume()
     assert (line.stopped, line.probing) == (None, True)
+
+
+async def test_a_line_that_stays_stopped_is_told_again_before_kafka_forgets_it() -> None:
+    watched = Watched()
+    line = watched.lines.add("presence-alert", CLASSIFIED)
+    line.stop_line("alert stopped: `presence dlq resume alert`")
+    watched.stopped = frozenset({CLASSIFIED.name})
+    await watched.lines._resume()
+    assert watched.told == [], "it was told when it stopped"
+    for day in (1, 2):
+        await watched.clock.forward(TELL_AGAIN)
+        await watched.lines._resume()
+        assert [one.kind for one in watched.told] == [NoticeKind.dead_letter_limit] * day
+    retention = NOTICES.retention
+    assert retention is not None
+    assert retention.total_seconds() > TELL_AGAIN * 2
 
 
 async def test_a_line_that_the_service_can_do_without_does_not_make_it_unready() -> None:

@@ -23,6 +23,7 @@ from services.contracts.configuration import (
     InstagramAccount,
     MastodonAccount,
     XAccount,
+    YouTubeAccount,
 )
 from services.contracts.events import OutcomeState
 
@@ -113,6 +114,8 @@ def ways(account: Account | None, item: Item, heard_at: datetime | None) -> tupl
             public, private = Way(False, 500, firm=False), Way(True, 500, firm=False)
         case BlueskyAccount():
             public = Way(False, 300)
+        case YouTubeAccount() if account.settings.refresh_token:
+            public = Way(False, 10_000)
         case EmailAccount() if account.settings.smtp:
             private = Way(True, 40_000)
     found = (private,) if item.private else (public, private)

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import Any
 
-from pydantic import Field, ValidationError
-
-from services.contracts.events import Action, Author, Kind, Media, Mention
+from services.contracts.events import Action, Kind, Mention
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.address import Details
 from services.ingest.domain.item import Deletion, Item, Receipt
-from services.ingest.domain.native import Instant, Native, NativeId
 from services.ingest.domain.outcome import (
     Ignored,
     IgnoreReason,
@@ -27,6 +23,7 @@ from services.ingest.domain.outcome import (
     RejectReason,
     Unreadable,
 )
+from services.ingest.sources import bluesky_payloads as payloads
 from services.ingest.sources.bluesky_text import read_text
 from services.ingest.sources.event_replay import EventReplay
 from services.ingest.sources.source import (
@@ -36,8 +33,6 @@ from services.ingest.sources.source import (
 APP = "https://bsky.app"
 NOTIFICATION, POST, GONE = "notification", "post", "gone"
 """The events: an entry of the notification list, one of the own feed, a record that is no longer there."""
-NOT_BEFORE = "presenceNotBefore"
-"""Our own word in an entry: an earlier look at the list did not show it."""
 IN_THREAD, EDITED_IN_THREAD = "thread", "thread.edited"
 """A post that stands in a thread which was read again."""
 FEED_POST = "app.bsky.feed.post"
@@ -70,157 +65,6 @@ def permalink(uri: str) -> str | None:
     return f"{APP}/profile/{repo}" + (f"/post/{key}" if collection == FEED_POST and key else "")
 
 
-class _Label(Native):
-    val: str = ""
-    neg: bool = False
-
-
-class _Verification(Native):
-    verified: str | None = Field(None, alias="verifiedStatus")
-    trusted: str | None = Field(None, alias="trustedVerifierStatus")
-
-
-class _Profile(Native):
-    did: NativeId
-    handle: str | None = None
-    name: str | None = Field(None, alias="displayName")
-    avatar: str | None = None
-    created_at: Instant = Field(None, alias="createdAt")
-    labels: tuple[_Label, ...] = ()
-    verification: _Verification | None = None
-
-    def author(self) -> Author:
-        told = self.verification
-        return Author(
-            id=self.did,
-            # What the network could not resolve is no handle.
-            handle=self.handle if self.handle != "handle.invalid" else None,
-            name=self.name,
-            verified=None if told is None else "valid" in (told.verified, told.trusted),
-            bot=True if any(one.val == "bot" and not one.neg for one in self.labels) else None,
-            created_at=self.created_at,
-            avatar=self.avatar,
-        )
-
-
-class _Reference(Native):
-    uri: NativeId
-    cid: str | None = None
-
-
-class _ReplyRef(Native):
-    root: _Reference
-    parent: _Reference
-
-
-class _Labels(Native):
-    values: tuple[_Label, ...] = ()
-
-
-class _Image(Native):
-    alt: str | None = None
-
-
-class _External(Native):
-    uri: str
-
-
-class _Quoted(Native):
-    """`record` of app.bsky.embed.record; with media it lies one level deeper."""
-
-    uri: NativeId | None = None
-    record: _Reference | None = None
-
-
-class _Embed(Native):
-    type: str = Field("", alias="$type")
-    images: tuple[_Image, ...] = ()
-    alt: str | None = None
-    external: _External | None = None
-    record: _Quoted | None = None
-    media: _Embed | None = None
-
-    @property
-    def quoted(self) -> str | None:
-        """The at-uri of a quoted record."""
-        if self.record is None:
-            return None
-        return self.record.record.uri if self.record.record else self.record.uri
-
-    def attachments(self) -> tuple[Media, ...]:
-        """Named; what they hold lies on the author's server."""
-        found = tuple(Media(kind="image", alt=one.alt) for one in self.images)
-        if self.type == "app.bsky.embed.video":
-            found = (*found, Media(kind="video", alt=self.alt))
-        return found + (self.media.attachments() if self.media else ())
-
-    def links(self) -> tuple[str, ...]:
-        """The link card."""
-        own = (self.external.uri,) if self.external else ()
-        return own + (self.media.links() if self.media else ())
-
-
-_Embed.model_rebuild()
-
-
-class _Post(Native):
-    text: str = ""
-    facets: Any = None
-    reply: _ReplyRef | None = None
-    embed: _Embed | None = None
-    langs: tuple[str, ...] = ()
-    labels: _Labels | None = None
-    created_at: Instant = Field(None, alias="createdAt")
-
-
-class _Gesture(Native):
-    subject: Any = None
-    created_at: Instant = Field(None, alias="createdAt")
-
-
-class _Notification(Native):
-    uri: NativeId
-    cid: NativeId | None = None
-    author: _Profile
-    reason: str
-    subject: NativeId | None = Field(None, alias="reasonSubject")
-    record: dict[str, Any]
-    labels: tuple[_Label, ...] = ()
-    indexed_at: Instant = Field(None, alias="indexedAt")
-    not_before: Instant = Field(None, alias=NOT_BEFORE)
-
-    @property
-    def happened_at(self) -> datetime | None:
-        """`indexedAt` is what the author's app claims, where that is earlier."""
-        return max((at for at in (self.indexed_at, self.not_before) if at), default=None)
-
-
-class _PostView(Native):
-    uri: NativeId
-    cid: NativeId | None = None
-    author: _Profile
-    record: dict[str, Any]
-    labels: tuple[_Label, ...] = ()
-    indexed_at: Instant = Field(None, alias="indexedAt")
-
-
-class _FeedReason(Native):
-    type: str = Field("", alias="$type")
-    by: _Profile | None = None
-    uri: NativeId | None = None
-    indexed_at: Instant = Field(None, alias="indexedAt")
-
-
-class _FeedEntry(Native):
-    post: _PostView
-    reason: _FeedReason | None = None
-
-
-class _Gone(Native):
-    uri: NativeId
-    root: NativeId | None = None
-
-
 def parse_event(event: str, payload: Any, account: OwnAccount, receipt: Receipt) -> Parsed:
     """One entry of a list, or a record that is gone. Never raises."""
     readers: dict[str, Callable[[], Item | Ignored | Rejected]] = {
@@ -236,7 +80,7 @@ def parse_event(event: str, payload: Any, account: OwnAccount, receipt: Receipt)
 
 
 def _read_notification(payload: Any, account: OwnAccount) -> Item | Ignored | Rejected:
-    told = _Notification.model_validate(payload)
+    told = payloads.Notification.model_validate(payload)
     if told.reason in _ADMINISTRATIVE:
         return Ignored(IgnoreReason.administrative, told.reason)
     if told.reason in _SIGNALS:
@@ -255,7 +99,7 @@ def _read_notification(payload: Any, account: OwnAccount) -> Item | Ignored | Re
 
 def _read_in_thread(payload: Any, account: OwnAccount, *, edited: bool = False) -> Item | Ignored:
     """As its notification or our own feed would tell it, where they do: it is the same event."""
-    post = _PostView.model_validate(payload)
+    post = payloads.PostView.model_validate(payload)
     if repo_of(post.uri) != post.author.did:
         raise Unreadable("uri: not in its author's repository")
     item = _post(post.uri, post.author, post.record, post.labels, account)
@@ -265,11 +109,11 @@ def _read_in_thread(payload: Any, account: OwnAccount, *, edited: bool = False) 
     return replace(item, action=Action.edited, version=post.cid) if edited else item
 
 
-def _address(told: _Notification | _PostView) -> Details | None:
+def _address(told: payloads.Notification | payloads.PostView) -> Details | None:
     """Strong references: an answer names its parent and its thread's root by uri and by content."""
     if told.cid is None:
         return None
-    record = _read_post(told.record)
+    record = payloads.read_post(told.record)
     root = record.reply.root if record.reply and record.reply.root.cid else None
     return {
         "uri": told.uri,
@@ -279,15 +123,15 @@ def _address(told: _Notification | _PostView) -> Details | None:
     }
 
 
-def _gesture(told: _Notification, kind: Kind) -> Item:
+def _gesture(told: payloads.Notification, kind: Kind) -> Item:
     """A like, a repost, a follow: a record of its own, without words.
 
     The record names the post also where `reasonSubject` is somebody's repost of it.
     """
-    record = _Gesture.model_validate(told.record)
+    record = payloads.Gesture.model_validate(told.record)
     subject = told.subject
     if isinstance(record.subject, Mapping):
-        subject = _Reference.model_validate(record.subject).uri
+        subject = payloads.Reference.model_validate(record.subject).uri
     return Item(
         native_id=told.uri,
         author=told.author.author(),
@@ -302,7 +146,7 @@ def _gesture(told: _Notification, kind: Kind) -> Item:
 
 def _read_own(payload: Any, account: OwnAccount) -> Item | Ignored:
     """An entry of our author feed: a post, a reply, or a repost of somebody's post."""
-    entry = _FeedEntry.model_validate(payload)
+    entry = payloads.FeedEntry.model_validate(payload)
     post, reason = entry.post, entry.reason
     if reason is not None and reason.type.endswith("#reasonRepost"):
         if reason.by is None or reason.by.did not in account.own_ids:
@@ -325,19 +169,19 @@ def _read_own(payload: Any, account: OwnAccount) -> Item | Ignored:
 
 def posted_post(uri: str, record: dict[str, Any], account: OwnAccount) -> Item:
     """A post of ours by its record alone. Raises ValueError where it is none."""
-    item = _post(uri, _Profile(did=account.native_id), record, (), account)
+    item = _post(uri, payloads.Profile(did=account.native_id), record, (), account)
     return replace(item, kinds=item.kinds - {Kind.mention}, happened_at=item.claimed_at)
 
 
 def _post(
     uri: str,
-    profile: _Profile,
+    profile: payloads.Profile,
     raw: dict[str, Any],
-    labels: tuple[_Label, ...],
+    labels: tuple[payloads.Label, ...],
     account: OwnAccount,
 ) -> Item:
     """What every post tells, whoever wrote it and in whichever list it came."""
-    record = _read_post(raw)
+    record = payloads.read_post(raw)
     text = read_text(record.text, record.facets)
     links = text.links + (record.embed.links() if record.embed else ())
     mentioned = [did for did, _ in text.mentions]
@@ -370,17 +214,6 @@ def _post(
     )
 
 
-def _read_post(raw: dict[str, Any]) -> _Post:
-    """A record is whatever its author's client wrote: an embed that we do not know hides no words."""
-    try:
-        return _Post.model_validate(raw)
-    except ValidationError as error:
-        broken = {one["loc"][0] for one in error.errors(include_url=False, include_input=False)}
-        if not broken <= {"embed", "labels", "langs"}:
-            raise
-        return _Post.model_validate({key: one for key, one in raw.items() if key not in broken})
-
-
 def _counterpart(
     answered: str | None, root: str, mentioned: list[str], account: OwnAccount
 ) -> str | None:
@@ -389,7 +222,7 @@ def _counterpart(
     return next((did for did in candidates if did and did not in account.own_ids), None)
 
 
-def _warning(record: _Post, labels: tuple[_Label, ...]) -> str | None:
+def _warning(record: payloads.Post, labels: tuple[payloads.Label, ...]) -> str | None:
     """What the author or a moderation service marked the post as: the reader is warned, not kept from it."""
     own = record.labels.values if record.labels else ()
     values = dict.fromkeys(
@@ -399,7 +232,7 @@ def _warning(record: _Post, labels: tuple[_Label, ...]) -> str | None:
 
 
 def _read_gone(payload: Any) -> Item:
-    gone = _Gone.model_validate(payload)
+    gone = payloads.Gone.model_validate(payload)
     return Deletion(gone.uri, repo_of(gone.uri), gone.root).item()
 
 

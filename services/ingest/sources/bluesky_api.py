@@ -14,106 +14,42 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 import orjson
 
 from services.contracts.configuration.accounts import BlueskySettings
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Receipt
-from services.ingest.domain.native import instant
 from services.ingest.domain.outcome import Parsed
 from services.ingest.domain.threads import Thread
 from services.ingest.sources import bluesky_threads
-from services.ingest.sources.bluesky import GONE, NOT_BEFORE, NOTIFICATION, POST, parse_event
+from services.ingest.sources.bluesky import GONE, NOTIFICATION, POST, parse_event
+from services.ingest.sources.bluesky_lists import (
+    EVER,
+    OVERLAP,
+    Entry,
+    Known,
+    ListLook,
+    entry_of,
+    not_before,
+    read_position,
+)
 from services.ingest.sources.bluesky_session import Answered, BlueskySession
 from services.ingest.sources.pulled import Event, Look, Page, PullReason
 from services.runtime.clock import Clock
 from services.runtime.errors import Transient
 
 NOTIFICATIONS, POSTS = "notifications", "posts"
-OVERLAP = timedelta(hours=1)
-"""A post that claims to be older than it is stands that far down the list and is found by every look."""
 DEEP = timedelta(days=3)
 """And so far down by every deep one; the ids of events are kept for longer."""
 DEEP_EVERY = 900.0
 """Seconds between deep looks; one follows every gap."""
 NOT_INDEXED = "Profile not found"
 """The AppView's words for an account that it has not met: a new one, or one that has just moved."""
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 PAGE = 100
-REMEMBERED = 10_000
-"""Entries of a list that are known not to be new."""
-ASKED_FOR = 10
-"""Vanished records that are asked for after one look; the others after the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One entry of a list, as far as listing needs it."""
-
-    key: str
-    at: datetime | None
-    """Where it stands in the list."""
-    uri: str | None
-    root: str | None
-    event: Event
-
-
-class _Known:
-    """The newest keys, a bounded number of them."""
-
-    def __init__(self) -> None:
-        self._keys: OrderedDict[str, None] = OrderedDict()
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._keys
-
-    def add(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            self._keys[key] = None
-            self._keys.move_to_end(key)
-        while len(self._keys) > REMEMBERED:
-            self._keys.popitem(last=False)
-
-
-class _Look:
-    """What the stream of one connection has seen of one list."""
-
-    def __init__(self, entries: list[_Entry], *, complete: bool) -> None:
-        self.known = _Known()
-        self.recent: dict[str, _Entry] = {}
-        self.until: datetime | None = None
-        """When the look before the last one began: what the last one did not show came later."""
-        times = [one.at for one in entries if one.at is not None]
-        # What is older moves up when something is deleted, and is history.
-        self._from = None if complete else min(times, default=None)
-        self.take(entries)
-        self.vanished(entries)
-
-    def take(self, entries: list[_Entry]) -> list[_Entry]:
-        """The entries that are new."""
-        new = [one for one in entries if one.key not in self.known]
-        self.known.add(one.key for one in entries)
-        return [one for one in new if one.at is None or self._from is None or one.at >= self._from]
-
-    def vanished(self, entries: list[_Entry]) -> list[_Entry]:
-        """What an earlier look saw among these and this one does not. Remembers these for the next."""
-        here = {one.uri for one in entries}
-        times = [one.at for one in entries if one.at is not None]
-        oldest = min(times, default=None)
-        missing = [
-            one
-            for uri, one in self.recent.items()
-            if uri not in here and one.at is not None and (oldest is None or one.at > oldest)
-        ]
-        self.recent = {one.uri: one for one in (*missing, *entries) if one.uri is not None}
-        return missing[:ASKED_FOR]
 
 
 class BlueskyAccountFeed:
@@ -138,7 +74,7 @@ class BlueskyAccountFeed:
         self._clock = clock
         # By the position that a page was given under: when it is asked for again, it was taken.
         self._given: dict[str, tuple[str, list[str]]] = {}
-        self._taken = {feed: _Known() for feed in self.feeds}
+        self._taken = {feed: Known() for feed in self.feeds}
         self._deep_at: dict[str, float] = {}
 
     async def identify(self) -> None:
@@ -152,10 +88,10 @@ class BlueskyAccountFeed:
         looks = {}
         for feed in self.feeds:
             entries, complete = await self._newest(feed)
-            looks[feed] = _Look(entries, complete=complete)
+            looks[feed] = ListLook(entries, complete=complete)
         yield self._events(looks)
 
-    async def _events(self, looks: dict[str, _Look]) -> AsyncIterator[Event]:
+    async def _events(self, looks: dict[str, ListLook]) -> AsyncIterator[Event]:
         since = self._clock.now()
         while True:
             await self._clock.sleep(self._wait())
@@ -163,7 +99,7 @@ class BlueskyAccountFeed:
             for feed, look in looks.items():
                 entries = await self._back_to(feed, since - OVERLAP, look.known)
                 for one in look.take(entries):
-                    yield _not_before(one, look.until).event
+                    yield not_before(one, look.until).event
                 look.until = since
                 for one in look.vanished(entries):
                     uri = str(one.uri)
@@ -204,12 +140,12 @@ class BlueskyAccountFeed:
         if after is None:
             entries, complete = await self._newest(feed)
             times = [one.at for one in entries if one.at is not None]
-            begun = _EVER if complete or not times else min(times)
+            begun = EVER if complete or not times else min(times)
             return self._page(feed, entries, None, begun)
         position, keys = self._given.get(feed, ("", []))
         if position and position == after:
             self._taken[feed].add(keys)
-        known, begun = _read_position(after)
+        known, begun = read_position(after)
         now = self._clock.monotonic()
         deep = now >= self._deep_at.get(feed, now)
         floor = lowest = known - OVERLAP if known else None
@@ -223,10 +159,10 @@ class BlueskyAccountFeed:
         ]
         if deep:
             self._deep_at[feed] = now + DEEP_EVERY
-        return self._page(feed, [_not_before(one, known) for one in found], known, begun)
+        return self._page(feed, [not_before(one, known) for one in found], known, begun)
 
     def _page(
-        self, feed: str, entries: list[_Entry], known: datetime | None, begun: datetime
+        self, feed: str, entries: list[Entry], known: datetime | None, begun: datetime
     ) -> Page:
         if not entries:
             return Page([], None, b"[]")
@@ -239,7 +175,7 @@ class BlueskyAccountFeed:
         events = [one.event for one in entries]
         return Page(events, position, orjson.dumps([event.payload for event in events]))
 
-    async def _newest(self, feed: str) -> tuple[list[_Entry], bool]:
+    async def _newest(self, feed: str) -> tuple[list[Entry], bool]:
         """The newest page and what a later look back would reach; and whether that is all there is."""
         entries, cursor = await self._list(feed, None)
         times = [one.at for one in entries if one.at is not None]
@@ -251,15 +187,15 @@ class BlueskyAccountFeed:
         self,
         feed: str,
         floor: datetime | None,
-        known: _Known | None,
+        known: Known | None,
         lowest: datetime | None = None,
-    ) -> list[_Entry]:
+    ) -> list[Entry]:
         """From the newest back to `floor` (None: to the start), or to a whole page of `known` ones.
 
         Oldest first. The first page is always read: what stands low in the list is often on it. Below the
         floor it goes on to `lowest`, as far as a quarter of `backfill_limit`: that part is no gap.
         """
-        found: dict[str, _Entry] = {}
+        found: dict[str, Entry] = {}
         cursor: str | None = None
         limit = self.backfill_limit
         while len(found) < limit:
@@ -280,7 +216,7 @@ class BlueskyAccountFeed:
                 break
         return list(found.values())[::-1]
 
-    async def _list(self, feed: str, cursor: str | None) -> tuple[list[_Entry], str | None]:
+    async def _list(self, feed: str, cursor: str | None) -> tuple[list[Entry], str | None]:
         query: dict[str, str | int] = {"limit": PAGE}
         if cursor is not None:
             query["cursor"] = cursor
@@ -304,7 +240,7 @@ class BlueskyAccountFeed:
         following = found.get("cursor")
         more = isinstance(following, str) and following and following != cursor
         name = POST if feed == POSTS else NOTIFICATION
-        return [_entry(name, one) for one in listed], following if more else None
+        return [entry_of(name, one) for one in listed], following if more else None
 
     async def parse(self, event: Event, receipt: Receipt) -> Parsed:
         """See PulledSource."""
@@ -317,48 +253,3 @@ class BlueskyAccountFeed:
     async def close(self) -> None:
         """See PulledSource."""
         await self.session.close()
-
-
-def _read_position(after: str) -> tuple[datetime | None, datetime]:
-    """The newest entry's time, and from when on the list is known whole: what is older is history."""
-    newest, _, rest = after.partition("#")
-    known = instant(newest)
-    begun = instant(rest.partition("#")[2])
-    if begun is None:
-        # Of an earlier version; or of an empty list, all of which is new.
-        begun = known - OVERLAP if known else _EVER
-    return known, begun
-
-
-def _not_before(one: _Entry, known: datetime | None) -> _Entry:
-    """An entry that was not there when `known` was the newest, whatever it claims."""
-    if known is None or one.at is None or one.at >= known:
-        return one
-    payload = {**one.event.payload, NOT_BEFORE: known.isoformat()}
-    return replace(one, event=Event(one.event.name, payload, orjson.dumps(payload)))
-
-
-def _entry(name: str, payload: Any) -> _Entry:
-    """Whatever it is. Its meaning, or that it has none, is for `parse_event` to say."""
-    body = orjson.dumps(payload)
-    one = payload if isinstance(payload, dict) else {}
-    post = one.get("post") if name == POST else one
-    post = post if isinstance(post, dict) else {}
-    reason = one.get("reason")
-    repost = reason if name == POST and isinstance(reason, dict) else {}
-    uri = repost.get("uri") if repost else post.get("uri")
-    at = instant((repost or post).get("indexedAt"))
-    record = post.get("record")
-    if not isinstance(uri, str):
-        return _Entry(hashlib.sha256(body).hexdigest(), at, None, None, Event(name, payload, body))
-    key = f"{uri} {reason}" if isinstance(reason, str) else uri
-    root = _root(record) if not repost else None
-    return _Entry(key, at, uri, root, Event(name, payload, body))
-
-
-def _root(record: Any) -> str | None:
-    """The thread's root by the record's own word."""
-    try:
-        return str(record["reply"]["root"]["uri"])
-    except (KeyError, TypeError):
-        return None

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 from pydantic import SecretStr
 
-from services.contracts.configuration.accounts import EmailSettings
+from services.contracts.configuration.mail import EmailSettings
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Receipt
 from services.ingest.domain.outcome import Parsed, Rejected, RejectReason

@@ -19,7 +19,7 @@ from imapclient.exceptions import LoginError
 from imapclient.imapclient import SENT
 from pydantic import SecretStr
 
-from services.contracts.configuration.accounts import EmailSettings, MailLogin, MailSecurity
+from services.contracts.configuration.mail import EmailSettings, MailLogin, MailSecurity
 from services.ingest.sources.pulled import PullReason
 from services.runtime.errors import Permanent, Transient
 

@@ -11,7 +11,7 @@ from services.contracts.events import Action, Author, Kind
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.item import Item, Receipt, unknown_author
 from services.ingest.domain.native import Instant, Native, NativeId
-from services.ingest.domain.outcome import Parsed
+from services.ingest.domain.outcome import Parsed, Unreadable
 from services.ingest.sources.source import read_change
 
 
@@ -137,9 +137,20 @@ def _item(told: _Told, account: OwnAccount) -> Item:
         text=words.textOriginal or words.textDisplay,
         permalink=f"https://www.youtube.com/watch?v={video}&lc={comment.id}" if video else None,
         happened_at=happened,
-        # Nobody speaks here yet; it says where the thread is read again.
-        address={"comment": comment.id, "thread": thread.id},
+        address={
+            "comment": comment.id,
+            "thread": thread.id,
+            **({"handle": f"@{author.handle}"} if is_reply and author.handle else {}),
+        },
     )
+
+
+def posted_comment(told: Any, thread: str, account: OwnAccount) -> Item:
+    """YouTube's answer to a comment of ours. Raises ValueError where it is none."""
+    told = _Told.model_validate({"action": "created", "comment": told, "thread": {"id": thread}})
+    if told.comment.author_id not in account.own_ids:
+        raise Unreadable("a comment of another channel")
+    return _item(told, account)
 
 
 def _answered(words: _Snippet, thread: _Thread) -> str | None:

@@ -21,7 +21,7 @@ import aiosmtplib
 from pydantic import SecretStr
 
 from services.contracts.configuration import Account, EmailAccount
-from services.contracts.configuration.accounts import EmailSettings, MailLogin, MailSecurity
+from services.contracts.configuration.mail import EmailSettings, MailLogin, MailSecurity
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.address import Address
 from services.ingest.domain.replying import Certainty, Draft, Refusal, RefusalCause

@@ -37,6 +37,14 @@ class Api:
         except Ambiguous as error:
             raise Transient(error.reason, error.detail) from error
 
+    async def fetch(self, path: str, **request: Any) -> dict[str, Any]:
+        """POST that changes nothing (a token): a failure had no effect. Raises Transient or Permanent."""
+        try:
+            told = await self._call("POST", path, **request)
+        except Ambiguous as error:
+            raise Transient(error.reason, error.detail) from error
+        return told if isinstance(told, dict) else {}
+
     async def write(self, path: str, **request: Any) -> Any:
         """POST. Raises Transient, Ambiguous or Permanent, as Speaker.post does."""
         return await self._call("POST", path, **request)

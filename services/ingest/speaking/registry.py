@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from services.contracts.configuration import Account, Configuration
 from services.ingest.domain.accounts import OwnAccount, own_accounts
-from services.ingest.speaking import bluesky, email, mastodon, meta, x
+from services.ingest.speaking import bluesky, email, mastodon, meta, x, youtube
 from services.ingest.speaking.port import Speaker
 from services.runtime.clock import Clock
 
@@ -23,6 +23,7 @@ BUILDERS: Mapping[str, Builder] = {
     "mastodon": mastodon.build,
     "email": email.build,
     "bluesky": bluesky.build,
+    "youtube": youtube.build,
 }
 """By platform."""
 
