@@ -13,7 +13,7 @@ from services.alert.console.rows import open_episodes
 from services.alert.domain.boards.board import BoardKind
 from services.alert.domain.card import CardState
 from services.alert.ports import ActResult, DeliveryReason, MessageRef, Purpose
-from services.contracts.events import ClassifiedNotification, CloseReason, Correction, Reason
+from services.contracts.events import ClassifiedNotification, CloseReason, Correction, Kind, Reason
 from tests.alert.builders import (
     ACCOUNT,
     PRESENCE,
@@ -849,6 +849,33 @@ async def test_what_a_new_source_brought_silently_is_in_no_figure(postgres: Fres
         name = "presence_first_response_seconds_count"
         assert told.value(name, platform="x", priority="normal", hours="wall") == 0
         assert told.value("presence_episodes_closed_total", reason="answered") == 0
+
+
+@pytest.mark.parametrize("kind", [Kind.reaction, Kind.repost, Kind.follow])
+async def test_a_like_or_a_repost_of_ours_answers_nobody(
+    postgres: FreshDatabase, kind: Kind
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0)))
+        await told.sweep()
+        liked = reply("like", 2, parent="q")
+        gesture = liked.notification.model_copy(update={"kinds": frozenset({kind}), "text": ""})
+        await told.hear(liked.model_copy(update={"notification": gesture}))
+        assert await told.states() == ["open"]
+        await told.hear(reply("a", 4, parent="q"))
+        assert await told.states() == ["answered"]
+        assert [row[-2] for row in await told.ended()] == [240.0]
+
+
+async def test_a_like_of_theirs_is_no_message_beneath_the_card(postgres: FreshDatabase) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0), root="q"))
+        await told.sweep()
+        liked = notified("like", at(1), root="q", parent="q", text="")
+        gesture = liked.notification.model_copy(update={"kinds": frozenset({Kind.reaction})})
+        await told.hear(liked.model_copy(update={"notification": gesture, "verdict": None}))
+        await told.sweep()
+        assert told.of(Purpose.thread) == []
 
 
 async def test_a_second_round_tells_its_channels_again(postgres: FreshDatabase) -> None:

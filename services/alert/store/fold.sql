@@ -97,11 +97,11 @@ update alert.conversations set thread = %(into)s where id = any(%(ids)s)
 -- name: items_add
 insert into alert.items (
     item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
-    received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
+    received_at, classified_at, root, parent, private, addressed, automated, gesture, mentions, origin,
     may_page, opens, needs_answer, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
     similarity, known)
 select item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
-    received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
+    received_at, classified_at, root, parent, private, addressed, automated, gesture, mentions, origin,
     may_page, opens, needs_answer, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
     similarity, known
 from jsonb_populate_recordset(null::alert.items, %(items)s::jsonb)
