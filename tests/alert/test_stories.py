@@ -400,6 +400,35 @@ async def test_do_not_feed_mutes_the_thread_for_seven_days(postgres: FreshDataba
         assert await told.states() == ["closed", "open"]
 
 
+async def test_do_not_feed_on_a_direct_message_mutes_that_person_and_nobody_else(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0), "troll", private=True))
+        await told.episodes.close(await told.only(), MIA, CloseReason.do_not_feed)
+        await told.at(60)
+        await told.hear(notified("q2", at(60), "troll", private=True))
+        assert await told.states() == ["closed"]
+        await told.hear(notified("q3", at(60), "ana", private=True))
+        assert await told.states() == ["closed", "open"]
+
+
+async def test_taking_do_not_feed_back_opens_what_others_asked_in_the_thread_meanwhile(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0), "troll", root="r"))
+        episode = await told.only()
+        await told.episodes.close(episode, MIA, CloseReason.do_not_feed)
+        await told.at(5)
+        await told.hear(notified("q2", at(5), "ana", root="r"))
+        assert await told.states() == ["closed"]
+        await told.at(6)
+        await told.doings.reopen(episode, MIA)
+        assert await told.states() == ["open", "open"]
+        assert await told.sweep() == ["mia", "mia"]
+
+
 async def test_only_listed_responders_may_act_and_a_trainee_may_claim(
     postgres: FreshDatabase,
 ) -> None:

@@ -216,6 +216,8 @@ left join lateral (
 ) e on true
 left join alert.cards c on c.episode = e.id and c.destination = e.destination
 where p.judged is null and t.deleted_at is null and i.stored_at > alert.now() - interval '3 days'
+  -- In a direct message to us it answers nobody: that thread holds everybody's messages.
+  and not (i.private and i.root is null)
   and not exists (
     select from alert.impostors q join alert.items j on j.item_id = q.item_id
     where q.judged = 'not_impostor' and j.author_id = i.author_id and j.platform = i.platform)

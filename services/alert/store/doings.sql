@@ -64,6 +64,7 @@ where conversation = %(conversation)s and undone_at is null
 -- name: mutes_end
 update alert.mutes set end_at = begin_at
 where thread = %(thread)s and by = %(by)s and end_at > %(at)s
+  and (counterpart is null or counterpart = %(counterpart)s)
 
 -- name: request_add
 -- A form that was sent acts once.

@@ -40,8 +40,8 @@ values (%(conversation)s, %(by)s, %(at)s, %(reason)s, %(anchor)s)
 
 -- name: mute_add
 -- Never over what was there already, even where a platform's clock runs ahead of ours.
-insert into alert.mutes (thread, begin_at, end_at, by)
-select %(thread)s, greatest(%(begin_at)s, max(source_time)), %(end_at)s, %(by)s
+insert into alert.mutes (thread, counterpart, begin_at, end_at, by)
+select %(thread)s, %(counterpart)s, greatest(%(begin_at)s, max(source_time)), %(end_at)s, %(by)s
 from alert.items where thread = %(thread)s
 
 -- name: relabel_add
