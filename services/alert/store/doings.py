@@ -334,7 +334,7 @@ class Doings(Acting):
         self, connection: Connection, held: Held, writing: Writing, by: str | None
     ) -> None:
         """The thread's mute ends: what others asked in it meanwhile opens too."""
-        await run(
+        ended = await all_of(
             connection,
             "mutes_end",
             thread=held.thread,
@@ -342,7 +342,7 @@ class Doings(Acting):
             by=by,
             at=writing.now,
         )
-        if not held.direct:
+        if any(mute["counterpart"] is None for mute in ended):
             await self._refold_thread(connection, held, writing)
 
 

@@ -65,6 +65,7 @@ where conversation = %(conversation)s and undone_at is null
 update alert.mutes set end_at = begin_at
 where thread = %(thread)s and by = %(by)s and end_at > %(at)s
   and (counterpart is null or counterpart = %(counterpart)s)
+returning counterpart
 
 -- name: request_add
 -- A form that was sent acts once.
