@@ -108,8 +108,9 @@ class PostgresOutbox:
         rows.sort(
             key=lambda row: (row["rank"], row["answer_due"], row["due_at"], order[row["purpose"]])
         )
-        drawn = [await self._drawn(row, boards, world, clock["now"]) for row in rows]
-        return [delivery for delivery in drawn if delivery is not None]
+        now: datetime = clock["now"]
+        drawn = [await self._drawn(row, boards, world, now) for row in rows]
+        return [replace(delivery, taken_at=now) for delivery in drawn if delivery is not None]
 
     async def _drawn(
         self, row: DictRow, boards: dict[str, DictRow], world: _World, now: datetime
