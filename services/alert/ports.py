@@ -91,6 +91,8 @@ class Delivery:
     """For told."""
     board: Board | None = None
     """In the place of the card, where the row is about a board: for card and page."""
+    taken_at: datetime | None = None
+    """The outbox's own time when it was handed out: its times are by that clock."""
 
     @property
     def subject(self) -> str:

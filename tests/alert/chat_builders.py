@@ -194,7 +194,7 @@ class MemoryOutbox:
                 one, attempt=one.attempt + 1, first_tried_at=one.first_tried_at or now
             )
             row.state = "leased"
-            taken.append(row.delivery)
+            taken.append(replace(row.delivery, taken_at=now))
         return taken
 
     async def still_due(self, delivery: Delivery) -> bool:

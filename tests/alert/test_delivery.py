@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -322,3 +322,32 @@ def test_a_pace_is_kept_per_key() -> None:
     pace = Pace(2)
     assert [pace.reserve("a", 0), pace.reserve("a", 0), pace.reserve("b", 0)] == [0, 0.5, 0]
     assert pace.reserve("a", 10) == 0
+
+
+class Elsewhere(ManualClock):
+    """The outbox's clock: as ours is moved, and so many minutes away from it."""
+
+    def __init__(self, ours: ManualClock, minutes: int) -> None:
+        super().__init__(NOON)
+        self._ours, self._away = ours, timedelta(minutes=minutes)
+
+    def now(self) -> datetime:
+        return self._ours.now() - self._away
+
+
+@pytest.mark.parametrize("minutes", [20, -20])
+async def test_a_clock_that_is_wrong_gives_no_page_up_and_tries_again_in_time(minutes: int) -> None:
+    story = Story()
+    story.outbox = MemoryOutbox(Elsewhere(story.clock, minutes))
+    story.pipeline = DeliveryPipeline(
+        story.chat,
+        story.outbox,
+        clock=story.clock,
+        metrics=DeliveryMetrics(CollectorRegistry()),
+        posts=Pace(1_000),
+    )
+    story.outbox.put(delivery(Purpose.page))
+    story.chat.failures.append(TIMEOUT)
+    await story.rounds(2, apart=5)
+    assert len(story.chat.pages()) == 1
+    assert [row.state for row in story.outbox.rows] == ["sent"]

@@ -145,7 +145,9 @@ async def test_a_promise_pages_who_made_it_when_it_is_due_though_the_matter_has_
         await told.at(119)
         assert await told.sweep() == []
         await told.at(120)
+        before = told.value("presence_pages_total", destination="room")
         assert await told.sweep() == ["mia"]
+        assert told.value("presence_pages_total", destination="room") == before + 1
         page = told.of(Purpose.page)[-1].card
         assert page is not None
         assert page.headline.startswith("Promise due: Refund is out · ")
@@ -265,6 +267,8 @@ async def test_a_promise_whose_makers_shift_has_ended_pages_who_is_on_call(
         await told.doings.promise(episode, MIA, "Refund is out", at(shift_end + 30), "f1")
         await told.hear(notified("a", at(shift_end - 4), outbound=True, to="ana", parent="q"))
         await told.sweep()
+        await told.at(shift_end)
+        assert await told.sweep() == ["ben"], "the handoff's card"
         await told.at(shift_end + 30)
         assert await told.sweep() == ["ben"]
         page = told.of(Purpose.page)[-1].card

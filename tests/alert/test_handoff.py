@@ -106,3 +106,30 @@ async def test_a_handoff_in_closed_hours_waits_for_the_opening(postgres: FreshDa
         await told.at(SHIFT_END + 60)
         await told.keep()
         assert len(told.shown(BoardKind.handoff)) == 1
+
+
+async def test_a_promise_in_an_answered_matter_is_handed_on_until_it_is_kept(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.keep()
+        await told.at(SHIFT_END - 30)
+        await told.hear(notified("q", at(SHIFT_END - 30)))
+        episode = await told.only()
+        due = at(SHIFT_END + 60)
+        await told.doings.promise(episode, MIA, "a voucher", due, "f1")
+        await told.hear(notified("a", at(SHIFT_END - 20), outbound=True, to="ana", parent="q"))
+        await told.sweep()
+        await told.at(SHIFT_END)
+        assert await told.sweep() == ["ben"]
+        (board,) = told.shown(BoardKind.handoff)
+        assert board.content.headline == "Handoff Mia → Ben: 0 open, 1 promised"
+        assert board.content.acts == ()
+        assert "Mia promised “a voucher” by 10:00" in texts(told)[0][1][0]
+        await told.at(SHIFT_END + 60)
+        assert await told.sweep() == ["ben"]
+        (row,) = await told.rows("select id::text from alert.promises")
+        await told.doings.keep(row[0], BEN)
+        await told.sweep()
+        (board,) = told.shown(BoardKind.handoff)
+        assert board.content.over

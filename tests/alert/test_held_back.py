@@ -6,11 +6,13 @@ import pytest
 
 from services.alert.domain.boards.board import Board, BoardKind
 from services.alert.ports import ActResult, Purpose
+from services.alert.store.figures import Figures
 from services.contracts.events import ClassifiedNotification
 from tests.alert.builders import (
     PRESENCE,
     Action,
     Label,
+    Origin,
     at,
     configuration,
     iid,
@@ -151,3 +153,18 @@ async def test_private_words_and_words_that_were_taken_back_are_on_no_shared_car
         await told.keep()
         assert [line.words for line in newest(told).content.sections[0].lines] == ["milder", None]
         assert "WORDS" not in repr(await told.rows("select content::text from alert.boards"))
+
+
+async def test_the_gauge_counts_what_the_card_asks_about(postgres: FreshDatabase) -> None:
+    async with story(postgres()) as told:
+        await told.hear(held("a", 0), held("b", 0, "cy"))
+        history = held("old", 0, "di")
+        seeded = history.notification.model_copy(
+            update={"origin": Origin.backfill, "may_page": False}
+        )
+        await told.hear(history.model_copy(update={"notification": seeded}))
+        await Figures(told.pool, told.metrics).show()
+        assert told.value("presence_held_back", platform="x", state="held") == 2
+        assert headlines(told) == []
+        await told.keep()
+        assert headlines(told) == ["Held back: 2, oldest 0 min · Air"]

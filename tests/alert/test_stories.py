@@ -13,7 +13,7 @@ from services.alert.console.rows import open_episodes
 from services.alert.domain.boards.board import BoardKind
 from services.alert.domain.card import CardState
 from services.alert.ports import ActResult, DeliveryReason, MessageRef, Purpose
-from services.contracts.events import ClassifiedNotification, CloseReason, Correction, Reason
+from services.contracts.events import ClassifiedNotification, CloseReason, Correction, Kind, Reason
 from tests.alert.builders import (
     ACCOUNT,
     PRESENCE,
@@ -398,6 +398,35 @@ async def test_do_not_feed_mutes_the_thread_for_seven_days(postgres: FreshDataba
         await told.at(week)
         await told.hear(notified("q3", at(week), "bob", root="q"))
         assert await told.states() == ["closed", "open"]
+
+
+async def test_do_not_feed_on_a_direct_message_mutes_that_person_and_nobody_else(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0), "troll", private=True))
+        await told.episodes.close(await told.only(), MIA, CloseReason.do_not_feed)
+        await told.at(60)
+        await told.hear(notified("q2", at(60), "troll", private=True))
+        assert await told.states() == ["closed"]
+        await told.hear(notified("q3", at(60), "ana", private=True))
+        assert await told.states() == ["closed", "open"]
+
+
+async def test_taking_do_not_feed_back_opens_what_others_asked_in_the_thread_meanwhile(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0), "troll", root="r"))
+        episode = await told.only()
+        await told.episodes.close(episode, MIA, CloseReason.do_not_feed)
+        await told.at(5)
+        await told.hear(notified("q2", at(5), "ana", root="r"))
+        assert await told.states() == ["closed"]
+        await told.at(6)
+        await told.doings.reopen(episode, MIA)
+        assert await told.states() == ["open", "open"]
+        assert await told.sweep() == ["mia", "mia"]
 
 
 async def test_only_listed_responders_may_act_and_a_trainee_may_claim(
@@ -849,6 +878,33 @@ async def test_what_a_new_source_brought_silently_is_in_no_figure(postgres: Fres
         name = "presence_first_response_seconds_count"
         assert told.value(name, platform="x", priority="normal", hours="wall") == 0
         assert told.value("presence_episodes_closed_total", reason="answered") == 0
+
+
+@pytest.mark.parametrize("kind", [Kind.reaction, Kind.repost, Kind.follow])
+async def test_a_like_or_a_repost_of_ours_answers_nobody(
+    postgres: FreshDatabase, kind: Kind
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0)))
+        await told.sweep()
+        liked = reply("like", 2, parent="q")
+        gesture = liked.notification.model_copy(update={"kinds": frozenset({kind}), "text": ""})
+        await told.hear(liked.model_copy(update={"notification": gesture}))
+        assert await told.states() == ["open"]
+        await told.hear(reply("a", 4, parent="q"))
+        assert await told.states() == ["answered"]
+        assert [row[-2] for row in await told.ended()] == [240.0]
+
+
+async def test_a_like_of_theirs_is_no_message_beneath_the_card(postgres: FreshDatabase) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0), root="q"))
+        await told.sweep()
+        liked = notified("like", at(1), root="q", parent="q", text="")
+        gesture = liked.notification.model_copy(update={"kinds": frozenset({Kind.reaction})})
+        await told.hear(liked.model_copy(update={"notification": gesture, "verdict": None}))
+        await told.sweep()
+        assert told.of(Purpose.thread) == []
 
 
 async def test_a_second_round_tells_its_channels_again(postgres: FreshDatabase) -> None:

@@ -24,6 +24,7 @@ _PLATFORMS = {
     "facebook": "Facebook",
     "instagram": "Instagram",
     "bluesky": "Bluesky",
+    "youtube": "YouTube",
     "email": "Email",
     "webhook": "Webhook",
     "rss": "RSS",

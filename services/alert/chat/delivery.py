@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from services.alert.chat.failures import Failures
 from services.alert.chat.metrics import DeliveryMetrics, DeliveryResult
+from services.alert.chat.outbox_clock import OutboxClock
 from services.alert.chat.outcomes import PATIENCE, Outcome, Patience, Sent
 from services.alert.chat.pace import Breaker, Pace
 from services.alert.chat.stages import Stages
@@ -63,7 +64,7 @@ class DeliveryPipeline:
     ) -> None:
         self.destination = destination
         self._outbox = outbox
-        self._clock = clock
+        self._clock = OutboxClock(clock)
         self._metrics = metrics
         self._breaker = breaker or Breaker()
         self._concurrency = concurrency
@@ -75,7 +76,7 @@ class DeliveryPipeline:
         self._stages = Stages(
             destination,
             outbox,
-            clock,
+            self._clock,
             posts,
             updates or posts,
             patience,
@@ -83,7 +84,7 @@ class DeliveryPipeline:
             attempt_seconds,
             lambda seconds: self._rest(seconds, wakeable=False),
         )
-        self._failures = Failures(destination.id, clock, self._breaker, metrics, patience)
+        self._failures = Failures(destination.id, self._clock, self._breaker, metrics, patience)
         metrics.initialise(destination.id)
 
     async def run(self) -> None:
@@ -142,6 +143,7 @@ class DeliveryPipeline:
         """Take what is due, deliver it, record it. How many rows were taken."""
         limit = 1 if self._breaker.trying else self._concurrency
         taken = await self._outbox.take(limit, self.destination.id)
+        self._clock.put_right(next((one.taken_at for one in taken), None))
         by_subject: dict[str, list[Delivery]] = {}
         for delivery in taken:
             by_subject.setdefault(delivery.subject, []).append(delivery)

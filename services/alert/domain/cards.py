@@ -20,8 +20,11 @@ PLATFORMS = {
     "facebook": "Facebook",
     "instagram": "Instagram",
     "mastodon": "Mastodon",
+    "bluesky": "Bluesky",
+    "youtube": "YouTube",
     "email": "Email",
     "webhook": "Web",
+    "rss": "RSS",
 }
 CLOSED = {
     CloseReason.no_reply_needed: "closed by {by}: no reply needed",

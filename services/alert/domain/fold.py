@@ -226,6 +226,8 @@ class _Reader:
 
     def _heard(self, item: Item, position: int) -> None:
         needs_answer = item.needs_answer and not any(mute.covers(item) for mute in self.mutes)
+        if item.gesture and not needs_answer:
+            return  # a like says nothing
         if self.current is not None:
             self.current.inbound.append(item.id)
             if needs_answer:

@@ -15,6 +15,7 @@ from services.contracts.events import (
     ClassifiedNotification,
     Corrected,
     Direction,
+    Kind,
     Label,
     Notification,
     Origin,
@@ -22,6 +23,8 @@ from services.contracts.events import (
     Urgency,
     Verdict,
 )
+
+GESTURES = frozenset({Kind.reaction, Kind.follow, Kind.repost})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class Item:
     private: bool = False
     addressed: bool = False
     automated: bool = False
+    gesture: bool = False
+    """A like, a follow or a bare repost: no words, so neither an answer nor a message."""
     mentions: tuple[str, ...] = ()
     origin: Origin = Origin.live
     may_page: bool = True
@@ -95,8 +100,8 @@ class Item:
 
     @property
     def answers(self) -> bool:
-        """Whether it can be an answer: the brand's own words, not a machine's."""
-        return not self.inbound and not self.automated
+        """Whether it can be an answer: the brand's own words, not a machine's, and more than a like."""
+        return not (self.inbound or self.automated or self.gesture)
 
     @property
     def needs_answer(self) -> bool:
@@ -179,6 +184,7 @@ def item_from(event: ClassifiedNotification, threshold: float) -> Item:
         private=said.private,
         addressed=said.addressed,
         automated=said.automated,
+        gesture=bool(said.kinds) and said.kinds <= GESTURES,
         mentions=tuple(sorted({m.id for m in said.mentions} - {said.account_id})),
         origin=said.origin,
         may_page=said.may_page,

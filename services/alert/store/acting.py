@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
+
+from psycopg.errors import DeadlockDetected
 
 from services.alert.acting import Done
 from services.alert.domain.card import CardState
@@ -26,7 +28,7 @@ from services.runtime.postgres import Pool
 log = get_logger(__name__)
 
 MERGES = 5
-"""So often an act looks anew for an episode whose conversation was merged under its hands."""
+"""So often an act begins again: its conversation was merged under its hands, or it met another act."""
 R = TypeVar("R")
 Act = Callable[[Connection, Held, Record, Writing], Awaitable[R]]
 
@@ -77,18 +79,22 @@ class Acting:
             return None
         async with self._pool.connection() as connection:
             for _ in range(MERGES):
-                async with connection.transaction():
-                    row = await one_of(connection, "conversation_of_episode", id=episode_id)
-                    if row is None:
-                        return None
-                    held = (await hold(connection, [row["id"]])).get(row["id"])
-                    found = [one for one in held.records if one.id == episode_id] if held else []
-                    if held is None or not found:
-                        # Merged into another while we waited for its row: look where it is now.
-                        continue
-                    writing = await self._writing(connection)
-                    result = await act(connection, held, found[0], writing)
-                    await writing.flush(connection)
+                try:
+                    async with connection.transaction():
+                        row = await one_of(connection, "conversation_of_episode", id=episode_id)
+                        if row is None:
+                            return None
+                        held = (await hold(connection, [row["id"]])).get(row["id"])
+                        here = held.records if held else []
+                        record = next((one for one in here if one.id == episode_id), None)
+                        if held is None or record is None:
+                            # Merged into another while we waited for its row: look where it is now.
+                            continue
+                        writing = await self._writing(connection)
+                        result = await act(connection, held, record, writing)
+                        await writing.flush(connection)
+                except DeadlockDetected:
+                    continue
                 self._after(writing)
                 return result
         return None
@@ -130,12 +136,26 @@ class Acting:
 
     async def _refold(self, connection: Connection, held: Held, writing: Writing) -> None:
         """Read the conversation again, with the act, and let the fold decide."""
+        await self._refold_all(connection, [held.id], writing)
+
+    async def _refold_thread(self, connection: Connection, held: Held, writing: Writing) -> None:
+        """The same for everybody else in the thread: what was muted for all may wait again for each."""
+        rows = await all_of(connection, "conversations_of_thread", thread=held.thread)
+        # Conversations with a lower id are locked after this one: who meets us the other way round makes
+        # one of both begin again (`_locked`).
+        await self._refold_all(
+            connection, [row["id"] for row in rows if row["id"] != held.id], writing
+        )
+
+    async def _refold_all(
+        self, connection: Connection, conversations: Sequence[int], writing: Writing
+    ) -> None:
         rows = await all_of(connection, "accounts")
         caught_up: dict[tuple[str, str], datetime | None] = {
             (row["platform"], row["account_id"]): row["caught_up_at"] for row in rows
         }
-        again = (await hold(connection, [held.id]))[held.id]
-        refold(again, self._configuration(), writing, caught_up)
+        for again in (await hold(connection, conversations)).values():
+            refold(again, self._configuration(), writing, caught_up)
 
     async def _take(
         self,

@@ -232,6 +232,8 @@ class PostgresEpisodes(Acting):
                 connection,
                 "mute_add",
                 thread=held.thread,
+                # Direct messages of all people are one thread: there it is this person who is muted.
+                counterpart=held.counterpart if held.direct else None,
                 begin_at=writing.now,
                 end_at=writing.now + MUTED_FOR,
                 by=by.person_id,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from services.alert.domain.answering import NO_WORD, AnswerState, after
 from services.alert.domain.lifecycle import Record
-from services.alert.store.acting import Acting, is_id, redraw
+from services.alert.store.acting import MERGES, Acting, is_id, redraw
 from services.alert.store.answers import end_as_answered, put_answer, reply_of
 from services.alert.store.lines import say
 from services.alert.store.refold import Held
@@ -58,18 +58,24 @@ class Outgoing(Acting):
     async def _of(self, answer_id: str, step: _Step) -> bool:
         if not is_id(answer_id):
             return False
-        async with self._pool.connection() as connection:
-            home = await one_of(connection, "answer_episode", id=answer_id)
-        if home is None:
-            return False
 
         async def locked(
             connection: Connection, held: Held, record: Record, writing: Writing
-        ) -> bool:
+        ) -> bool | None:
             row = await one_of(connection, "answer_by_id", id=answer_id)
-            return row is not None and await step(connection, held, record, writing, row)
+            if row is None:
+                return False
+            if str(row["episode"]) != record.id:
+                return None  # its episode was merged into another meanwhile, and it went along
+            return await step(connection, held, record, writing, row)
 
-        return bool(await self._locked(str(home["episode"]), locked))
+        for _ in range(MERGES):
+            async with self._pool.connection() as connection:
+                home = await one_of(connection, "answer_episode", id=answer_id)
+            done = await self._locked(str(home["episode"]), locked) if home else False
+            if done is not None:
+                return done
+        return False
 
     async def _advance(
         self, connection: Connection, held: Held, record: Record, writing: Writing, row: Row

@@ -180,6 +180,14 @@ where rota = split_part(%(period)s, ':', 1) and at = substring(%(period)s from '
 select episode, what, due_at, by from alert.promises
 where episode = any(%(episodes)s::uuid[]) and kept_at is null order by due_at desc
 
+-- name: handoff_owed
+-- What somebody promised in matters that are answered, and has not kept: it outlives its episode and their shift.
+select p.episode, p.what, p.due_at, p.by from alert.promises p
+join alert.episodes e on e.id = p.episode
+where p.kept_at is null and p.by = %(person)s and e.state not in ('open', 'claimed')
+  and p.due_at < alert.now() + interval '7 days'
+order by p.due_at desc limit 50
+
 -- name: impostors_add
 insert into alert.impostors (item_id, impersonates)
 select * from unnest(%(items)s::text[], %(accounts)s::text[])
@@ -208,6 +216,8 @@ left join lateral (
 ) e on true
 left join alert.cards c on c.episode = e.id and c.destination = e.destination
 where p.judged is null and t.deleted_at is null and i.stored_at > alert.now() - interval '3 days'
+  -- In a direct message to us it answers nobody: that thread holds everybody's messages.
+  and not (i.private and i.root is null)
   and not exists (
     select from alert.impostors q join alert.items j on j.item_id = q.item_id
     where q.judged = 'not_impostor' and j.author_id = i.author_id and j.platform = i.platform)

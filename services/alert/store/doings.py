@@ -312,7 +312,7 @@ class Doings(Acting):
             if not undone:
                 return Done(ActResult.impossible, "It was answered: that cannot be taken back.")
             if ending.reason is CloseReason.do_not_feed:
-                await run(connection, "mutes_end", thread=held.thread, by=ending.by, at=writing.now)
+                await self._feed_again(connection, held, writing, ending.by)
             await self._refold(connection, held, writing)
             opened = writing.records.get(record.id, record)
             # Its next end is measured: the one that was taken back was none.
@@ -329,6 +329,21 @@ class Doings(Acting):
         episodes = PostgresEpisodes(self._pool, self._configuration, self._metrics, self._changed)
         results = {await episodes.relabel_item(item, by, Label.conversation) for item in relabelled}
         return Done(ActResult.done if ActResult.done in results else ActResult.already)
+
+    async def _feed_again(
+        self, connection: Connection, held: Held, writing: Writing, by: str | None
+    ) -> None:
+        """The thread's mute ends: what others asked in it meanwhile opens too."""
+        ended = await all_of(
+            connection,
+            "mutes_end",
+            thread=held.thread,
+            counterpart=held.counterpart,
+            by=by,
+            at=writing.now,
+        )
+        if any(mute["counterpart"] is None for mute in ended):
+            await self._refold_thread(connection, held, writing)
 
 
 class Reminders(Acting):

@@ -46,7 +46,7 @@ where episode = %(episode)s and call = %(call)s and state = 'pending'
 select i.item_id, i.source_time, i.text, t.edit_text from alert.items i
 left join alert.traces t on t.item_id = i.item_id
 where i.platform = %(platform)s and i.account_id = %(account)s and not i.inbound and i.private
-  and not i.automated and t.deleted_at is null and i.source_time >= %(since)s
+  and not i.automated and not i.gesture and t.deleted_at is null and i.source_time >= %(since)s
   and exists (select from alert.members m
               where m.item_id = i.item_id and m.counterpart = %(person)s)
 order by i.source_time desc limit 10
@@ -64,6 +64,8 @@ where conversation = %(conversation)s and undone_at is null
 -- name: mutes_end
 update alert.mutes set end_at = begin_at
 where thread = %(thread)s and by = %(by)s and end_at > %(at)s
+  and (counterpart is null or counterpart = %(counterpart)s)
+returning counterpart
 
 -- name: request_add
 -- A form that was sent acts once.

@@ -40,8 +40,8 @@ values (%(conversation)s, %(by)s, %(at)s, %(reason)s, %(anchor)s)
 
 -- name: mute_add
 -- Never over what was there already, even where a platform's clock runs ahead of ours.
-insert into alert.mutes (thread, begin_at, end_at, by)
-select %(thread)s, greatest(%(begin_at)s, max(source_time)), %(end_at)s, %(by)s
+insert into alert.mutes (thread, counterpart, begin_at, end_at, by)
+select %(thread)s, %(counterpart)s, greatest(%(begin_at)s, max(source_time)), %(end_at)s, %(by)s
 from alert.items where thread = %(thread)s
 
 -- name: relabel_add
@@ -54,8 +54,9 @@ select platform, case when shows = 'card' then state else shows end as state, co
 from alert.episodes where state in ('open', 'claimed') group by 1, 2
 
 -- name: figures_held
+-- What the held-back card asks about: not a source's history.
 select platform, count(*) as held from alert.items i
-where i.held and not exists (select from alert.relabels r where r.item_id = i.item_id)
+where i.held and (i.may_page or i.origin <> 'backfill') and not exists (select from alert.relabels r where r.item_id = i.item_id)
   and not exists (select from alert.traces t
                   where t.item_id = i.item_id and t.deleted_at is not null)
 group by platform

@@ -97,11 +97,11 @@ update alert.conversations set thread = %(into)s where id = any(%(ids)s)
 -- name: items_add
 insert into alert.items (
     item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
-    received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
+    received_at, classified_at, root, parent, private, addressed, automated, gesture, mentions, origin,
     may_page, opens, needs_answer, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
     similarity, known)
 select item_id, thread, platform, account_id, brand, inbound, author_id, counterpart_id, source_time,
-    received_at, classified_at, root, parent, private, addressed, automated, mentions, origin,
+    received_at, classified_at, root, parent, private, addressed, automated, gesture, mentions, origin,
     may_page, opens, needs_answer, label, urgency, sensitive, held, handle, name, text, permalink, language, why,
     similarity, known
 from jsonb_populate_recordset(null::alert.items, %(items)s::jsonb)
@@ -240,7 +240,11 @@ join alert.answers a on a.posted_item_id = m.item_id
 where c.id = any(%(ids)s)
 
 -- name: mutes_of_threads
-select thread, begin_at, end_at from alert.mutes where thread = any(%(threads)s)
+-- Without a counterpart a mute is of everybody in the thread.
+select thread, counterpart, begin_at, end_at from alert.mutes where thread = any(%(threads)s)
+
+-- name: conversations_of_thread
+select id from alert.conversations where thread = %(thread)s and merged_into is null order by id
 
 -- name: episodes_of_conversations
 select * from alert.episodes where conversation = any(%(ids)s) order by number

@@ -108,8 +108,9 @@ class PostgresOutbox:
         rows.sort(
             key=lambda row: (row["rank"], row["answer_due"], row["due_at"], order[row["purpose"]])
         )
-        drawn = [await self._drawn(row, boards, world, clock["now"]) for row in rows]
-        return [delivery for delivery in drawn if delivery is not None]
+        now: datetime = clock["now"]
+        drawn = [await self._drawn(row, boards, world, now) for row in rows]
+        return [replace(delivery, taken_at=now) for delivery in drawn if delivery is not None]
 
     async def _drawn(
         self, row: DictRow, boards: dict[str, DictRow], world: _World, now: datetime
@@ -233,8 +234,10 @@ class PostgresOutbox:
                     channel=ref.channel,
                     message=ref.id,
                 )
-            elif delivery.purpose is Purpose.page and done["call"] != "promise":
-                await self._paged(connection, delivery, done["now"])
+            elif delivery.purpose is Purpose.page:
+                self._metrics.paged(delivery.destination)
+                if done["call"] != "promise":  # which pages for no question
+                    await self._paged(connection, delivery, done["now"])
 
     async def _board_sent(
         self, connection: Connection, delivery: Delivery, ref: MessageRef | None
@@ -276,7 +279,6 @@ class PostgresOutbox:
 
     async def _paged(self, connection: Connection, delivery: Delivery, now: datetime) -> None:
         records = await records_of(connection, [delivery.episode_id])
-        self._metrics.paged(delivery.destination)
         if await run(connection, "episode_paged", id=delivery.episode_id):
             writing = Writing(now)
             record = records[delivery.episode_id]

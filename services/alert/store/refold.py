@@ -35,6 +35,11 @@ class Held:
     """Who wrote which of the brand's items in Presence."""
     records: list[Record] = field(default_factory=list)
 
+    @property
+    def direct(self) -> bool:
+        """Whether these are direct messages: their thread is the account's, for everybody."""
+        return any(item.direct for item in self.items.values())
+
 
 async def hold(connection: Connection, ids: Iterable[int]) -> dict[int, Held]:
     """Lock these conversations (rows in id order) and load them."""
@@ -54,11 +59,13 @@ async def hold(connection: Connection, ids: Iterable[int]) -> dict[int, Held]:
     for row in await all_of(connection, "writers_of_conversations", ids=living):
         held[row["conversation"]].writers[row["posted_item_id"]] = row["author"]
     threads = list({one.thread for one in held.values()})
-    mutes: dict[int, list[Mute]] = {}
-    for row in await all_of(connection, "mutes_of_threads", threads=threads):
-        mutes.setdefault(row["thread"], []).append(Mute(row["begin_at"], row["end_at"]))
+    mutes = await all_of(connection, "mutes_of_threads", threads=threads)
     for one in held.values():
-        one.mutes = mutes.get(one.thread, [])
+        one.mutes = [
+            Mute(row["begin_at"], row["end_at"])
+            for row in mutes
+            if row["thread"] == one.thread and row["counterpart"] in (None, one.counterpart)
+        ]
     for row in await all_of(connection, "episodes_of_conversations", ids=living):
         held[row["conversation"]].records.append(record_of(row))
     return held

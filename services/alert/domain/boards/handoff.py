@@ -113,11 +113,14 @@ def _content(
         for title, lines in parts
         if lines
     )
+    still_open = sum(each.card.state.live for each in waiting)
+    owed = len(waiting) - still_open
+    counted = f"{still_open} open" + (f", {owed} promised" if owed else "")
     return Content(
-        headline=line_of(f"Handoff {outgoing} → {incoming}: {len(waiting)} open"),
+        headline=line_of(f"Handoff {outgoing} → {incoming}: {counted}"),
         zone=zone,
         sections=sections,
-        acts=(BoardAct(TAKE_ALL, f"{incoming} takes all", first=True),),
+        acts=(BoardAct(TAKE_ALL, f"{incoming} takes all", first=True),) if still_open else (),
         note=f"{incoming} is on call from {at_clock(one.at, zone)}; the next steps page them.",
         subjects=tuple(each.card.episode_id for each in waiting),
         urgent=any(each.card.urgent or each.card.sensitive for each in waiting),
@@ -135,4 +138,6 @@ def _promised(each: Waiting, promise: Promise, zone: str) -> BoardLine:
     # What was promised may tell what a private message said.
     words = "a promise" if each.card.masked else f"“{what}”"
     note = f"{one_line(promise.by)} promised {words} by {at_clock(promise.due_at, zone)}"
-    return _line(each, zone, note)
+    line = _line(each, zone, note)
+    # In an answered matter there is nothing to claim: when it is due, it wakes who is on call.
+    return line if each.card.state.live else replace(line, acts=())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from psycopg.rows import DictRow
+
 from services.alert.domain import rota as rotas
 from services.alert.domain.boards import handoff, places
 from services.alert.domain.boards.board import Board, BoardKind, Wanted, ended
@@ -99,8 +101,16 @@ class Handoffs:
     async def _cards(self, connection: Connection, one: Handoff, writing: Writing) -> list[Wanted]:
         configuration = self._configuration()
         whys = await self._open(connection, one)
-        waiting = await waiting_by_place(connection, configuration, whys, writing.now)
+        owed = await self._owed(connection, one)
+        waiting = await waiting_by_place(
+            connection,
+            configuration,
+            whys | dict.fromkeys(owed, ""),
+            writing.now,
+            also_ended=owed,
+        )
         rows = await all_of(connection, "handoff_promises", episodes=list(whys))
+        rows += owed.values()
         promises = {
             str(row["episode"]): Promise(
                 row["what"], row["due_at"], _name(configuration, row["by"])
@@ -135,6 +145,17 @@ class Handoffs:
             record.id: ""
             for record in records.values()
             if _asks(record.policy, one.rota) and record.claimed_by in (None, one.outgoing)
+        }
+
+    async def _owed(self, connection: Connection, one: Handoff) -> dict[str, DictRow]:
+        """The outgoing person's promises in matters of this rota that are answered already."""
+        rows = await all_of(connection, "handoff_owed", person=one.outgoing)
+        found = {str(row["episode"]): row for row in rows}
+        records = await records_of(connection, found) if found else {}
+        return {
+            episode: row
+            for episode, row in found.items()
+            if episode in records and _asks(records[episode].policy, one.rota)
         }
 
     async def press(self, board: Board, act: str, target: str, by: Actor) -> Pressed:

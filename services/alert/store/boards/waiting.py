@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from services.alert.domain.boards.waiting import TAKE, Waiting
@@ -22,10 +22,12 @@ async def waiting_by_place(
     whys: Mapping[str, str],
     now: datetime,
     place_of: Callable[[str], str] | None = None,
+    also_ended: Collection[str] = (),
 ) -> dict[Place, list[Waiting]]:
     """The live ones among these episodes, by brand and destination. `whys`: by episode id.
 
     `place_of`: the destination of an episode's board; without it that of the episode's own card.
+    `also_ended`: those of them that are wanted though nobody waits any more.
     """
     ids = list(whys)
     if not ids:
@@ -36,7 +38,7 @@ async def waiting_by_place(
     urls = {(str(row["episode"]), row["destination"]): row["url"] for row in refs}
     found: dict[Place, list[Waiting]] = {}
     for one, record in records.items():
-        if not record.live or not items.get(one):
+        if not (record.live or one in also_ended) or not items.get(one):
             continue
         destination = place_of(one) if place_of else record.destinations[0]
         card = card_at(record, items[one], configuration, destination, now)
