@@ -15,6 +15,7 @@ import orjson
 from services.alert.chat import card_words
 from services.alert.chat.links import Links
 from services.alert.chat.text import (
+    breakable,
     clean,
     clip,
     clock_time,
@@ -41,8 +42,8 @@ CHECKLIST_STEPS, STEP_LIMIT = 20, 200
 
 
 def text_run(text: str, **look: Any) -> Element:
-    """Text that is shown as it is."""
-    return {"type": "TextRun", "text": disarm(text) or "—", **look}
+    """Text that is shown as it is. The renderer cuts a word that is longer than a line."""
+    return {"type": "TextRun", "text": breakable(disarm(text)) or "—", **look}
 
 
 def rich(*runs: Element, **look: Any) -> Element:
