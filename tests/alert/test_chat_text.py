@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.alert.chat.text import clean, clip, one_line, time_of_day, units, web_address
+from services.alert.chat.text import (
+    breakable,
+    clean,
+    clip,
+    one_line,
+    time_of_day,
+    units,
+    web_address,
+)
 from services.alert.domain import cards
 from tests.alert.chat_builders import NOON
 
@@ -65,3 +73,25 @@ def test_a_headline_keeps_families_and_persian_words_together() -> None:
     assert cards.one_line(f"{family} {persian}\u200d") == f"{family} {persian}"
     assert cards.one_line("\u200d\u200c") == ""
     assert cards.cut(family, 3) == "👩…"
+
+
+@pytest.mark.parametrize(
+    ("word", "breaks"),
+    [
+        ("https://shop.example/" + "a1b2c3d4e5" * 4, 3),
+        ("ok " * 40, 0),
+        ("é" * 61, 3),
+        ("e\u0301" * 61, 3),
+        ("注文した荷物がまだ届きません" * 5, 0),
+        ("ฉันยังไม่ได้รับพัสดุของฉัน" * 3, 0),
+        ("👩‍👩‍👧‍👦" * 40, 0),
+        ("ｗ" * 40, 0),
+    ],
+)
+def test_only_words_too_long_for_a_phone_may_be_broken_and_never_within_a_letter(
+    word: str, breaks: int
+) -> None:
+    shown = breakable(word)
+    assert shown.replace("\u200b", "") == word
+    assert shown.count("\u200b") == breaks
+    assert "\u200b\u0301" not in shown

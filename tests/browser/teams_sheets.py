@@ -144,7 +144,8 @@ def _forms() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"answer-again-{kind}", again
     yield "reject", bot_forms.reject_form("a1")
     yield "sent", bot_forms.sent_form(Sending("a1", "ep-1", LONG, False, NOW), "Europe/Berlin")
-    yield "said", bot_forms.said_form(f"They deleted it.\nYour text: {MENTION}")
+    yield "refused", bot_forms.answer_form(_form_of(card()), text=LONG, refused="It is too long.")
+    yield "lost", bot_forms.lost_form("They deleted it.", MENTION)
 
 
 def exhibits() -> Iterator[Exhibit]:

@@ -44,7 +44,7 @@ def test_teams_shows_every_kind_too() -> None:
         one.value for one in BoardKind
     }
     assert {name.split("-")[0] for name in shown["forms"]} == {
-        *(one.value for one in teams_sheets.FORMS), "answer", "reject", "sent", "said",
+        *(one.value for one in teams_sheets.FORMS), "answer", "reject", "sent", "refused", "lost",
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from services.alert.chat.adaptive_card import (
     Message,
     content_of,
     encode,
+    in_sight,
     mention_of,
     message_of,
     open_url,
@@ -54,7 +55,7 @@ def _line(
     acts = [replace(one, first=False) for one in line.acts]
     buttons = [*buttons_of(board, acts, links), *open_url("Open", line.url)]
     if buttons:
-        drawn.append({"type": "ActionSet", "actions": buttons})
+        drawn.append({"type": "ActionSet", "actions": in_sight(buttons)})
     return drawn
 
 

@@ -15,6 +15,7 @@ import orjson
 from services.alert.chat import card_words
 from services.alert.chat.links import Links
 from services.alert.chat.text import (
+    breakable,
     clean,
     clip,
     clock_time,
@@ -37,12 +38,14 @@ LINE_WORDS_LIMIT = 1_000
 LINE_LIMIT = 400
 SUMMARY_LIMIT = 150
 URL_LIMIT = 2_000
+SHOWN = 6
+"""Buttons in a row, as Teams sets the renderer up."""
 CHECKLIST_STEPS, STEP_LIMIT = 20, 200
 
 
 def text_run(text: str, **look: Any) -> Element:
-    """Text that is shown as it is."""
-    return {"type": "TextRun", "text": disarm(text) or "—", **look}
+    """Text that is shown as it is. The renderer cuts a word that is longer than a line."""
+    return {"type": "TextRun", "text": breakable(disarm(text)) or "—", **look}
 
 
 def rich(*runs: Element, **look: Any) -> Element:
@@ -104,6 +107,13 @@ def _short(text: str) -> str:
     return clip(disarm(text), 40)
 
 
+def in_sight(buttons: list[Element]) -> list[Element]:
+    """Teams shows six buttons in a row; further ones stand under "…" instead of being dropped."""
+    shown = [one for one in buttons if one.get("mode") != "secondary"]
+    rest = [one for one in buttons if one.get("mode") == "secondary"]
+    return [*shown[:SHOWN], *({**one, "mode": "secondary"} for one in shown[SHOWN:]), *rest]
+
+
 def content_of(body: list[Element], actions: list[Element], fallback: str) -> Element:
     """The card itself."""
     card: Element = {
@@ -115,7 +125,7 @@ def content_of(body: list[Element], actions: list[Element], fallback: str) -> El
         "msteams": {"width": "Full"},
     }
     if actions:
-        card["actions"] = actions
+        card["actions"] = in_sight(actions)
     return card
 
 

@@ -18,6 +18,7 @@ from services.alert.chat.adaptive_card import (
     content_of,
     fitting_message,
     follow_up_message,
+    in_sight,
     line_body,
     line_summary,
     mention_of,
@@ -38,8 +39,6 @@ VERB, ABOUT = "presence", "about"
 BOARD, TARGET = "board", "target"
 AT_ONCE = frozenset({CardAct.claim, CardAct.reopen})
 """These need no form."""
-SHOWN = 6
-"""Buttons in a row, as Teams' own set-up of the renderer has it."""
 
 
 def press(label: str, verb: str, about: str, **look: str) -> Element:
@@ -69,7 +68,7 @@ def line_button(act: LineAct, about: str) -> Element:
 
 
 def actions(card: Card) -> list[Element]:
-    """The card's buttons. What ends in seconds stands first; what Teams has no room for, under "…"."""
+    """The card's buttons. What ends in seconds stands first."""
     found: list[Element] = []
     refs = {one.kind: one.ref for one in reversed(card.status) if one.ref}
     if pending := refs.get(StatusKind.pending):
@@ -77,14 +76,7 @@ def actions(card: Card) -> list[Element]:
     if promised := refs.get(StatusKind.promised):
         found.append(line_button(LineAct.kept, promised))
     found += [_act(act, card, first=not place) for place, act in enumerate(card.acts)]
-    return in_sight(found + original(card))
-
-
-def in_sight(buttons: list[Element]) -> list[Element]:
-    """Teams shows six buttons; further ones would be dropped."""
-    shown = [one for one in buttons if one.get("mode") != "secondary"]
-    rest = [one for one in buttons if one.get("mode") == "secondary"]
-    return [*shown[:SHOWN], *({**one, "mode": "secondary"} for one in shown[SHOWN:]), *rest]
+    return found + original(card)
 
 
 def card_message(card: Card, links: Links, now: datetime) -> Message:
@@ -94,7 +86,7 @@ def card_message(card: Card, links: Links, now: datetime) -> Message:
     message = follow_up_message(card, now)
     content = message["attachments"][0]["content"]
     content["body"] += [row(clip(one, LINE_LIMIT)) for one in card_words.going_on(card)]
-    content["actions"] = actions(card)
+    content["actions"] = in_sight(actions(card))
     return message
 
 

@@ -22,7 +22,7 @@ from services.alert.chat.adaptive_card import (
 from services.alert.chat.bot_cards import ABOUT, VERB
 from services.alert.chat.slack_act_forms import LATER, NEXT, NOTE_LIMIT, PROMISE_LIMIT, later
 from services.alert.chat.slack_modals import CLOSE_REASONS, RELABELS, WHY_LIMIT
-from services.alert.chat.text import clean, clip, clock_time, one_line, second_of_day
+from services.alert.chat.text import clip, clock_time, one_line, second_of_day
 from services.alert.domain.answering import Warned, mark
 from services.alert.domain.card import Card, CardAct
 from services.contracts.configuration import Person
@@ -59,8 +59,11 @@ def _cautions(warned: Sequence[Warned], card: Card, *, asked: bool) -> list[Elem
 
 
 def choice(label: str, options: Iterable[tuple[str, str]], *, expanded: bool = True) -> Element:
-    """A question with one answer; the first is chosen."""
-    shown = [{"title": clip(one_line(text), 100), "value": value} for value, text in options]
+    """A question with one answer; the first is chosen.
+
+    Expanded choices are read as Markdown by the renderer: only our own words may stand in them.
+    """
+    shown = [{"title": clip(one_line(text), 90), "value": value} for value, text in options]
     return {
         "type": "Input.ChoiceSet",
         "id": CHOICE,
@@ -86,13 +89,19 @@ def words(label: str, most: int, value: str = "", *, needed: bool = True) -> Ele
     }
 
 
-def said_form(says: str) -> Element:
-    """Only says something."""
-    return content_of([rich(text_run(clip(clean(says, lines=True), 2_000)))], [], clip(says, 150))
+def lost_form(says: str, text: str) -> Element:
+    """Nothing can be sent any more: why, and all that was typed, for whoever wants to keep it."""
+    typed = words("Your text", ANSWER_LIMIT, text, needed=False)
+    return content_of([row(says, weight="Bolder"), typed], [], clip(says, 150))
 
 
-def answer_form(form: AnswerForm, *, text: str = "", asked: Sequence[Warned] = ()) -> Element:
-    """Headed PUBLIC or PRIVATE; `asked` are cautions that sending once more accepts."""
+def answer_form(
+    form: AnswerForm, *, text: str = "", asked: Sequence[Warned] = (), refused: str = ""
+) -> Element:
+    """Headed PUBLIC or PRIVATE; `asked` are cautions that sending once more accepts.
+
+    `refused` says why what was sent before could not be.
+    """
     card = replace(form.card, public=not form.way.private)
     where = card_words.where_to_answer(card)
     warned = asked or form.warned
@@ -103,6 +112,7 @@ def answer_form(form: AnswerForm, *, text: str = "", asked: Sequence[Warned] = (
         row(f"To {card_words.who(form.card)}"),
         *(quoted(one.words, LINE_WORDS_LIMIT) for one in form.words if one.words is not None),
         *_cautions(warned, card, asked=bool(asked)),
+        *([row(refused, weight="Bolder", color="Attention")] if refused else []),
         words("Your answer", min(form.way.limit * 2, ANSWER_LIMIT), text or form.text),
         row(limit, isSubtle=True),
     ]
@@ -191,7 +201,8 @@ def act_form(
                 (mark(one.item_id), f"{clock_time(one.at, zone)} {clip(one_line(one.text), 70)}")
                 for one in private_answers[:10]
             ]
-            form, label = [choice("Which private message answered it?", found)], "It counts"
+            form = [choice("Which private message answered it?", found, expanded=False)]
+            label = "It counts"
         case _:
             raise ValueError(f"{act.value} has no form")
     send = submit(label, act.value, card.episode_id, request=secrets.token_hex(12))

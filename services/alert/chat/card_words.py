@@ -75,7 +75,7 @@ def platform(card: Card) -> str:
 
 def platform_named(name: str) -> str:
     """As people write it."""
-    return _PLATFORMS.get(name, one_line(name).capitalize())
+    return _PLATFORMS.get(name, clip(one_line(name).capitalize(), WHO_LIMIT))
 
 
 def who(card: Card) -> str:
@@ -113,7 +113,7 @@ def due(card: Card) -> str | None:
 
 def where_to_answer(card: Card) -> str:
     """What an answer would be: everybody reads it, or one person. A mark says it to who only glances."""
-    account = one_line(card.account).removeprefix("@")
+    account = clip(one_line(card.account).removeprefix("@"), WHO_LIMIT)
     named = account if card.platform == "email" else f"@{account}"
     return f"{'🌐 PUBLIC' if card.public else '🔒 PRIVATE'} on {platform(card)} as {named}"
 

@@ -215,17 +215,17 @@ class TeamsInteractions:
             done = await self._answers.send(written, by)
         if done.result in (ActResult.done, ActResult.already) and done.sending is not None:
             return _form("Answer", bot_forms.sent_form(done.sending, person.zone))
-        if done.result is ActResult.cautioned:
-            form = (
-                await self._answers.review(str(answer_id), by)
-                if answer_id
-                else await self._answers.form(written.episode_id, by, private=written.private)
-            )
-            if isinstance(form, AnswerForm):
-                shown = bot_forms.answer_form(form, text=written.text, asked=done.warned)
-                return _form("Answer", shown)
-        # The text goes back to who wrote it: nothing that was typed is lost.
-        return _form("Not sent", bot_forms.said_form(f"{_says(done)}\nYour text: {written.text}"))
+        # The text goes back to who wrote it, into a form if there still is one: nothing typed is lost.
+        form = (
+            await self._answers.review(str(answer_id), by)
+            if answer_id
+            else await self._answers.form(written.episode_id, by, private=written.private)
+        )
+        if isinstance(form, Done):
+            return _form("Not sent", bot_forms.lost_form(_says(done), written.text))
+        refused = "" if done.result is ActResult.cautioned else _says(done)
+        shown = bot_forms.answer_form(form, text=written.text, asked=done.warned, refused=refused)
+        return _form("Answer", shown)
 
     async def _done(
         self,

@@ -22,8 +22,13 @@ _FIRST_STRONG_ISOLATE, _LEFT_TO_RIGHT_ISOLATE, _POP_ISOLATE = "\u2068", "\u2066"
 _LEFT_TO_RIGHT_MARK = "\u200e"
 # A handle inside a right-to-left name: without it `(@layla)` is shown as `(layla@)`.
 _HANDLE = re.compile(r"\(?@[\w.@-]+\)?", re.ASCII)
-_WORD_JOINER = "\u2060"
-"""Unseen, and no line breaks at it."""
+_WORD_JOINER, _ZERO_WIDTH_SPACE = "\u2060", "\u200b"
+"""Both unseen: no line breaks at the first, any line may break at the second."""
+_BREAK_EVERY = 20
+# Not in it: Thai to Khmer, Chinese, Japanese, Korean, emoji.
+_LONG_WORD = re.compile(
+    r"[^\s\u0e00-\u109f\u1780-\u17ff\u2e80-\ufe6f\uff00-\uffff\U0001f000-\U0003ffff]{29,}"
+)
 _ZERO_WIDTH_JOINER = "\u200d"
 _MOST_MARKS = 4
 """Combining marks that a character keeps; a stack of fifty paints over the lines around it."""
@@ -139,6 +144,20 @@ def disarm(text: str) -> str:
     for opening in ("<!", "<@", "<#", "</at", "<at", "<AT", "<At", "<aT", "</AT", "</At", "</aT"):
         text = text.replace(opening, f"<{_WORD_JOINER}{opening[1:]}")
     return text
+
+
+def breakable(text: str) -> str:
+    """Words too long for a phone's line may be broken: for places that cut what does not fit.
+
+    Scripts without spaces are left alone, because every reader's software breaks those by itself.
+    """
+    return _LONG_WORD.sub(lambda found: _with_breaks(found.group()), text)
+
+
+def _with_breaks(word: str) -> str:
+    letters = list(characters(word))
+    parts = range(0, len(letters), _BREAK_EVERY)
+    return _ZERO_WIDTH_SPACE.join("".join(letters[at : at + _BREAK_EVERY]) for at in parts)
 
 
 def web_address(url: str | None) -> str | None:
