@@ -17,6 +17,7 @@ from services.alert.chat.destinations import (
 )
 from services.alert.chat.links import Links
 from services.alert.chat.metrics import DeliveryMetrics
+from services.alert.chat.presses import TeamsPresses
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_commands import SlackCommands
 from services.alert.chat.slack_inbound import SlackInbound
@@ -29,6 +30,7 @@ from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler, Outcom
 from services.alert.home_tabs import HomeTabs
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
+from services.alert.practice.part import open_part
 from services.alert.rota_watch import RotaWatch
 from services.alert.store import configurations
 from services.alert.store.acts import PostgresEpisodes
@@ -51,7 +53,7 @@ from services.alert.store.sources import Sources
 from services.alert.store.texts import Texts
 from services.alert.sweep import Sweep, WakeUps
 from services.alert.team_file import TeamFile, checks, destination_secrets
-from services.contracts.configuration import Configuration
+from services.contracts.configuration import Configuration, Destination
 from services.contracts.configuration import SlackDestination as SlackSection
 from services.contracts.topics import (
     CLASSIFIED,
@@ -162,6 +164,14 @@ class AlertService:
         # A token that is not there is said before anything starts.
         self._app_tokens = _app_tokens(loaded.configuration)
         self._wake.deliveries = [self._deliveries.wake]
+        self._practice = open_part(
+            self._url,
+            loaded.configuration,
+            self.active,
+            self._links,
+            settings.link_secret,
+            self._clock,
+        )
         self._slack: SlackInbound | None = None
         self._home: HomeTabs | None = None
         self.app: App = self._routes()
@@ -194,6 +204,8 @@ class AlertService:
     def _routes(self) -> Router:
         if self._deliveries.slack:
             self._slack = self._listen_to_slack(self._deliveries.slack)
+        elif self._practice is not None:
+            self._slack = self._practice.slack_alone(self._clock)
         console = create_app(
             episodes=self._episodes,
             configuration=self.active,
@@ -211,13 +223,18 @@ class AlertService:
             teams=self._teams_bots(),
             teams_tokens=tuple(bot_tokens(self._loaded.configuration, self._clock)),
         )
-        router = Router(fallback=console)
+        pages = self._practice.pages(console, self._send_sign_in) if self._practice else console
+        router = Router(fallback=pages)
         router.route("/health/live", self.health.live)
         router.route("/health/ready", self.health.ready)
         router.route("/metrics", metrics_app(self._registry, self.health))
         return router
 
-    def _teams_bots(self) -> TeamsInteractions | None:
+    def _teams_bots(self) -> TeamsPresses | None:
+        real = self._real_teams_bots()
+        return self._practice.teams(real) if self._practice else real
+
+    def _real_teams_bots(self) -> TeamsInteractions | None:
         bots = self._deliveries.teams
         if not bots:
             return None
@@ -264,7 +281,7 @@ class AlertService:
             starts=self._starts,
         )
         return SlackInbound(
-            interactions,
+            self._practice.slack(interactions) if self._practice else interactions,
             self._clock,
             command=commands.answer,
             home=self._home.opened,
@@ -389,6 +406,8 @@ class AlertService:
                 socket = SlackSocket(token, base_url, self._slack, self._clock)
                 self.workers.start(f"Slack socket {name}", socket.run())
         self.workers.start("lines", self._lines.watch())
+        if self._practice is not None:
+            self.workers.start("practice", self._practice.run())
         self.workers.start("configuration", self._watch_for_a_version())
 
     async def stop(self) -> None:
@@ -398,6 +417,8 @@ class AlertService:
         await self._lines.close()
         await self._broker.stop()
         await self._producer.close()
+        if self._practice is not None:
+            await self._practice.close()
         await self._deliveries.close()
         await self._pool.close()
 
@@ -433,17 +454,22 @@ def _links(settings: AlertSettings, clock: Clock) -> Links:
 def _signing_secrets(configuration: Configuration) -> tuple[SecretStr, ...]:
     names = [
         section.signing_secret
-        for section in configuration.destinations
+        for section in _every_destination(configuration)
         if isinstance(section, SlackSection)
     ]
     return tuple(secret(name) for name in dict.fromkeys(names))
+
+
+def _every_destination(configuration: Configuration) -> tuple[Destination, ...]:
+    """Whatever is pressed there comes in by one door."""
+    return (*configuration.destinations, *configuration.practice.destinations)
 
 
 def _app_tokens(configuration: Configuration) -> list[tuple[str, SecretStr, str]]:
     """One connection for each app: its token, by name, and where to ask for an address."""
     named = {
         section.app_token: str(section.base_url)
-        for section in configuration.destinations
+        for section in _every_destination(configuration)
         if isinstance(section, SlackSection) and section.app_token is not None
     }
     return [(name, secret(name), base_url) for name, base_url in named.items()]

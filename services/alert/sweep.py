@@ -7,7 +7,7 @@ that is lost costs a second, never a card. A database or broker that is away is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -20,6 +20,7 @@ from services.alert.domain import rota as rotas
 from services.alert.handlers import SERVICE
 from services.alert.intake import IntakeProgress
 from services.alert.metrics import AlertMetrics
+from services.alert.rounds import AWAY, every
 from services.alert.store.announcements import Announcements
 from services.alert.store.answering import Outgoing
 from services.alert.store.doings import Reminders
@@ -31,17 +32,12 @@ from services.alert.store.inbox import Inbox, RawEvent
 from services.alert.store.sql import AWAY as DATABASE_AWAY
 from services.alert.store.texts import Texts
 from services.contracts.configuration import Configuration
-from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
 from services.runtime.dead_letter import DeadLetterReason, dead_letter
-from services.runtime.errors import Transient
 from services.runtime.logs import get_logger
 from services.runtime.producer import Producer
 
 log = get_logger(__name__)
-
-AWAY = (*DATABASE_AWAY, Transient)
-"""What passes by itself: the database or Kafka is away."""
 
 
 @dataclass(slots=True)
@@ -108,51 +104,15 @@ class Sweep:
     def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """By name, for Workers."""
         return {
-            "fold": lambda: self._every(1.0, self.fold, self._wake.fold),
-            "groups": lambda: self._every(5.0, self.group, self._wake.groups),
-            "timers": lambda: self._every(0.5, self.fire, self._wake.timers),
-            "answers": lambda: self._every(0.5, self.send, self._wake.answers),
-            "announce": lambda: self._every(1.0, self.announce, self._wake.announcements),
-            "boards": lambda: self._every(5.0, self.keep_boards),
-            "figures": lambda: self._every(2.0, self.show),
-            "forget": lambda: self._every(3600.0, self.forget),
+            "fold": lambda: every(self._clock, 1.0, self.fold, self._wake.fold),
+            "groups": lambda: every(self._clock, 5.0, self.group, self._wake.groups),
+            "timers": lambda: every(self._clock, 0.5, self.fire, self._wake.timers),
+            "answers": lambda: every(self._clock, 0.5, self.send, self._wake.answers),
+            "announce": lambda: every(self._clock, 1.0, self.announce, self._wake.announcements),
+            "boards": lambda: every(self._clock, 5.0, self.keep_boards),
+            "figures": lambda: every(self._clock, 2.0, self.show),
+            "forget": lambda: every(self._clock, 3600.0, self.forget),
         }
-
-    async def _every(
-        self,
-        seconds: float,
-        work: Callable[[], Awaitable[bool]],
-        wake: asyncio.Event | None = None,
-    ) -> None:
-        """Work until there is none left; then wait for a wake-up or the next look."""
-        backoff = Backoff(initial=0.5, cap=10.0)
-        failures = 0
-        while True:
-            if wake is not None:
-                wake.clear()
-            try:
-                more = await work()
-                failures = 0
-            except AWAY as error:
-                failures += 1
-                wait = backoff.delay(failures)
-                log.warning("waiting for what is away", error=str(error), seconds=round(wait, 1))
-                await self._clock.sleep(wait)
-                continue
-            if not more:
-                await self._rest(seconds, wake)
-
-    async def _rest(self, seconds: float, wake: asyncio.Event | None) -> None:
-        if wake is None:
-            await self._clock.sleep(seconds)
-            return
-        looking = asyncio.ensure_future(self._clock.sleep(seconds))
-        woken = asyncio.ensure_future(wake.wait())
-        try:
-            await asyncio.wait({looking, woken}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            looking.cancel()
-            woken.cancel()
 
     async def fold(self) -> bool:
         """Fold a batch; whether there is more."""

@@ -109,7 +109,7 @@ class _Opening:
 def bot_tokens(configuration: Configuration, clock: Clock) -> list[BotTokens]:
     """What verifies the requests of each bot of presence.yaml, one for each publisher of keys."""
     bots: dict[str, list[sections.TeamsBotDestination]] = {}
-    for one in configuration.destinations:
+    for one in (*configuration.destinations, *configuration.practice.destinations):
         if isinstance(one, sections.TeamsBotDestination):
             bots.setdefault(str(one.openid_url), []).append(one)
     return [

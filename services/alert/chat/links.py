@@ -96,6 +96,9 @@ class CalendarLink:
 class Links:
     """Makes and reads the links of one installation. Raises LinkError for what it did not sign."""
 
+    _episodes = "episode"
+    """What an episode's tokens are for: those of a practice pass for nothing else."""
+
     def __init__(self, public_url: str, secret: SecretStr, clock: Clock | None = None) -> None:
         if len(secret.get_secret_value()) < SHORTEST_SECRET:
             raise ValueError(
@@ -121,13 +124,13 @@ class Links:
             claims["p"] = person_id
         if act is not None:
             claims["a"] = act.value
-        return self._sign("episode", claims)
+        return self._sign(self._episodes, claims)
 
     def read_episode(self, token: str) -> EpisodeLink:
         """What the token of an episode's page says."""
-        claims = self._read("episode", token, CARD_LINK_AGE)
+        claims = self._read(self._episodes, token, CARD_LINK_AGE)
         if "p" in claims:
-            claims = self._read("episode", token, PERSONAL_LINK_AGE)
+            claims = self._read(self._episodes, token, PERSONAL_LINK_AGE)
         act = claims.get("a")
         return EpisodeLink(claims["e"], CardAct(act) if act else None, claims.get("p"))
 
@@ -228,3 +231,25 @@ class Links:
         if not isinstance(claims, dict):
             raise LinkError(LinkRefusal.invalid)
         return claims
+
+
+class PracticeLinks(Links):
+    """Links to a practice's episodes, by the same secret: no real token passes for one, nor the other way.
+
+    Their tokens say themselves whose they are, so that a page is found for them before anything is read.
+    """
+
+    _episodes = "practice-episode"
+    mark = "practice."
+
+    def episode_token(
+        self, episode_id: str, person_id: str | None = None, act: CardAct | None = None
+    ) -> str:
+        """See Links."""
+        return self.mark + super().episode_token(episode_id, person_id, act)
+
+    def read_episode(self, token: str) -> EpisodeLink:
+        """See Links."""
+        if not token.startswith(self.mark):
+            raise LinkError(LinkRefusal.invalid)
+        return super().read_episode(token.removeprefix(self.mark))

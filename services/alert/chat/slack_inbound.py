@@ -11,9 +11,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from services.alert.chat.presses import SlackPresses
 from services.alert.chat.slack_blocks import Block
 from services.alert.chat.slack_commands import ephemeral
-from services.alert.chat.slack_interactions import ANSWER_WITHIN_SECONDS, SlackInteractions
+from services.alert.chat.slack_interactions import ANSWER_WITHIN_SECONDS
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient
 from services.runtime.logs import get_logger
@@ -41,7 +42,7 @@ class SlackInbound:
 
     def __init__(
         self,
-        interactions: SlackInteractions,
+        interactions: SlackPresses,
         clock: Clock,
         *,
         command: AnswerCommand | None = None,

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 
 from services.alert.acting import Answering, Doing
 from services.alert.chat.links import LinkError, Links
+from services.alert.chat.presses import TeamsPresses
 from services.alert.chat.slack_inbound import SlackInbound
-from services.alert.chat.teams_interactions import TeamsInteractions
 from services.alert.chat.teams_tokens import BotTokens
 from services.alert.console import rows
 from services.alert.console.act_pages import ActPages
@@ -58,18 +58,20 @@ def create_app(
     clock: Clock | None = None,
     boards: Boards | None = None,
     may_sign_in: Callable[[Person], bool] | None = None,
-    teams: TeamsInteractions | None = None,
+    teams: TeamsPresses | None = None,
     teams_tokens: tuple[BotTokens, ...] = (),
+    practice: bool = False,
 ) -> FastAPI:
     """The application.
 
     `configuration` is asked at every request: it changes while the service runs. `api_token` opens
-    the API to scripts (PRESENCE_API_TOKEN). Without `slack` there is no /slack/….
+    the API to scripts (PRESENCE_API_TOKEN). Without `slack` there is no /slack/…. `practice`: every page
+    says that it is one.
     """
     clock = clock or SystemClock()
     visitors = Visitors(links, configuration, api_token)
     sign_ins = SignIns(links, configuration, send_sign_in, clock, may_sign_in)
-    pages = Pages()
+    pages = Pages(practice=practice)
 
     app = FastAPI(
         title="Presence",

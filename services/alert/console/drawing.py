@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from services.alert.chat import card_words
+from services.alert.chat.practice.heading import HEADING, NOTE
 from services.alert.chat.text import clean, clock_time, joined_line, time_of_day, web_address
 
 STATIC_FILES = {"console.css": "text/css; charset=utf-8", "console.js": "text/javascript"}
@@ -37,7 +38,8 @@ def static_file(name: str) -> bytes:
 class Pages:
     """Draws templates. Everything is escaped; an undefined name is an error."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, practice: bool = False) -> None:
+        """`practice`: every page is headed PRACTICE."""
         self._environment = Environment(
             loader=PackageLoader("services.alert.console", "templates"),
             autoescape=True,
@@ -51,6 +53,7 @@ class Pages:
             clock_time=clock_time,
             web_address=web_address,
             joined_line=joined_line,
+            practice=f"{HEADING} · {NOTE}" if practice else None,
         )
         self._environment.filters["lines"] = lambda text: clean(text, lines=True)
 

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from services.alert.chat.teams_interactions import TeamsInteractions
+from services.alert.chat.presses import TeamsPresses
 from services.alert.chat.teams_tokens import BotTokens, KeysUnknown, NotForUs, NotMicrosoft
 from services.runtime.asgi import BodyTooLarge, read_body
 from services.runtime.logs import get_logger
@@ -20,7 +20,7 @@ _NOT_TEAMS = (KeyError, TypeError, ValueError, IndexError, AttributeError, Recur
 log = get_logger(__name__)
 
 
-def teams_router(interactions: TeamsInteractions, tokens: Sequence[BotTokens]) -> APIRouter:
+def teams_router(interactions: TeamsPresses, tokens: Sequence[BotTokens]) -> APIRouter:
     """The route that Microsoft calls. `tokens`: one for each place that publishes keys."""
     router = APIRouter(include_in_schema=False)
 

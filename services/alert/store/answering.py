@@ -167,8 +167,7 @@ class Outgoing(Acting):
         # The echo may be here already: now it is known who wrote it.
         await self._refold(connection, held, writing)
         twice = row["state"] == AnswerState.replaced
-        where = "in private" if row["private"] else "in public"
-        says = f"{self._name(row['author'])} answered {where}:"
+        says = self._says_posted(row)
         if twice:
             says = "The first try is there after all: look whether the answer stands twice."
         await say(
@@ -185,6 +184,10 @@ class Outgoing(Acting):
             answer=str(row["id"]),
             at=outcome.at,
         )
+
+    def _says_posted(self, row: Row) -> str:
+        where = "in private" if row["private"] else "in public"
+        return f"{self._name(row['author'])} answered {where}:"
 
     async def _failed(
         self,

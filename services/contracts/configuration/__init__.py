@@ -29,6 +29,7 @@ from services.contracts.configuration.accounts import (
     YouTubeAccount,
 )
 from services.contracts.configuration.answering import Answering, SavedReply
+from services.contracts.configuration.practice import Practice, misplaced
 from services.contracts.configuration.rota import (
     Every,
     Hours,
@@ -103,6 +104,7 @@ __all__ = [
     "Period",
     "Person",
     "Policy",
+    "Practice",
     "Problem",
     "Retention",
     "Role",
@@ -156,6 +158,7 @@ class Configuration(Section):
     classify: Classify = Classify()
     ingest: Ingest = Ingest()
     retention: Retention = Retention()
+    practice: Practice = Practice()
 
     def account(self, platform: str, account_id: str) -> Account | None:
         """The account of that platform and immutable id."""
@@ -317,4 +320,5 @@ def problems(file: Configuration) -> list[Problem]:
     found += _rota_problems(file, names)
     found += _route_problems(file, names)
     found += _answering_problems(file, names)
+    found += (Problem(*one) for one in misplaced(file.practice, file.destinations))
     return found
