@@ -32,6 +32,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "oncall",
         "The rota: who is on call, changes at run time, gaps, staffing.",
     ),
+    "practice": (
+        "services.cli.practice",
+        "practice",
+        "Train somebody on recorded messages; nothing of it is real.",
+    ),
     "doctor": ("services.cli.doctor", "doctor", "What is wrong, in words, and how to mend it."),
     "config": ("services.cli.config", "config", "Check presence.yaml."),
 }
@@ -43,6 +48,7 @@ EXTRAS = {
     "classify": "classify",
     "alert": "alert",
     "oncall": "alert",
+    "practice": "local",
     "train": "train",
     "evaluate": "classify",
 }
