@@ -21,7 +21,6 @@ from services.runtime.logs import get_logger
 log = get_logger(__name__)
 
 LOOK_FOR_A_DATABASE = 5.0
-LOOK_FOR_A_RUN = 1.0
 FORGET_EVERY = 3600.0
 
 OVER = "This practice is over: nothing was changed. What came of it: presence practice debrief"
@@ -41,13 +40,18 @@ class Practice:
         channels: dict[str, PracticeChannel],
         links: PracticeLinks,
         clock: Clock,
+        pace: float = 0.5,
     ) -> None:
-        """`url`: of the practice's own database; `active`: the team's configuration in force."""
+        """`url`: of the practice's own database; `active`: the team's configuration in force.
+
+        `pace`: seconds between looks at what is due.
+        """
         self.links = links
         self.channels = channels
         self._url = url
         self._active = active
         self._clock = clock
+        self._pace = pace
         self._pool = open_pool(url)
         self._runs = Runs(self._pool)
         self._opened = False
@@ -85,7 +89,7 @@ class Practice:
             log.warning("the practice stumbled", error=f"{type(error).__name__}: {error}"[:200])
             await self._leave()
             return LOOK_FOR_A_DATABASE
-        return LOOK_FOR_A_RUN
+        return self._pace
 
     async def _follow(self, run: Run | None) -> None:
         """Bring this replica to where the run is."""
@@ -112,7 +116,14 @@ class Practice:
         await keep_world(self._pool)
         reached = await self._runs.reached(run.number)
         world = World(
-            run, self._pool, self._active, place, self._clock, reached, self.links.public_url
+            run,
+            self._pool,
+            self._active,
+            place,
+            self._clock,
+            reached,
+            self.links.public_url,
+            self._pace,
         )
         world.start()
         self._world = world

@@ -55,14 +55,19 @@ class World:
         clock: Clock,
         reached: frozenset[Reached],
         public_url: str,
+        pace: float,
     ) -> None:
-        """`pool`: the practice's own; `active`: the team's configuration, of which it makes its own."""
+        """`pool`: the practice's own; `active`: the team's configuration, of which it makes its own.
+
+        `pace`: seconds between looks, where nobody wakes it.
+        """
         self.run = run
         self._pool = pool
         self._active = active
         self._place = place
         self._clock = clock
         self._reached = reached
+        self._pace = pace
         self._made: tuple[Configuration, Configuration] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._wake = [asyncio.Event() for _ in range(3)]
@@ -132,12 +137,13 @@ class World:
 
     def _loops(self) -> dict[str, Loop]:
         fold, effects, told = self._wake
+        clock, pace = self._clock, self._pace
         loops: dict[str, Loop] = {
-            "play": lambda: every(self._clock, 0.5, self._play),
-            "fold": lambda: every(self._clock, 0.5, self._fold, fold),
-            "timers": lambda: every(self._clock, 0.5, self._fire, effects),
-            "answers": lambda: every(self._clock, 0.5, self._send),
-            "announce": lambda: every(self._clock, 0.5, self._announce, told),
+            "play": lambda: every(clock, pace, self._play),
+            "fold": lambda: every(clock, pace, self._fold, fold),
+            "timers": lambda: every(clock, pace, self._fire, effects),
+            "answers": lambda: every(clock, pace, self._send),
+            "announce": lambda: every(clock, pace, self._announce, told),
         }
         for pipeline in self._pipelines:
             loops[f"deliver to {pipeline.destination.id}"] = pipeline.run
