@@ -1,4 +1,4 @@
-"""A place to practise beside a real team: two databases, one Slack, and the part of alert that stands between."""
+"""A place to practise beside a real team: two databases, one Slack, and alert's part between them."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from tests.alert.builders import PRESENCE, configuration
 from tests.alert.chat_builders import SECRET
 from tests.alert.chat_servers import TOKEN, SlackServer, serving
 from tests.alert.story import Story, story
+from tests.alert.teams_server import PASSWORD
 
 TRAINING = "C0TRAIN"
 PRACTICE = f"""
@@ -78,6 +79,24 @@ class Ground:
         number = await self.runs.begin(Plan(**{**facts, **plan}))
         run = await self.runs.get(number)
         assert run is not None
+        return run
+
+    async def later(self, span: timedelta) -> None:
+        """The practice's own clock is moved."""
+        async with self.pool.connection() as connection:
+            await connection.execute(
+                "create or replace function practice.now() returns timestamptz language sql stable"
+                f" as $$ select clock_timestamp() + interval '{span.total_seconds()} s' $$"
+            )
+
+    async def ended(self) -> Run:
+        """The last run, once it is over."""
+
+        async def over() -> Run | None:
+            run = await self.runs.get()
+            return run if run is not None and run.over else None
+
+        run: Run = await self.seen(over)
         return run
 
     async def seen(self, what: Callable[[], Any | Awaitable[Any]], seconds: float = 10.0) -> Any:
@@ -185,23 +204,33 @@ async def fingerprint(url: str) -> dict[str, str]:
     return found
 
 
+def practice_of(file: Configuration, url: str) -> Practice:
+    """A replica's part in it."""
+    clock = SystemClock()
+    links = PracticeLinks("https://presence.example", SecretStr(SECRET), clock)
+    channels = open_practice(
+        file.practice,
+        secret=lambda name: SecretStr(PASSWORD if "TEAMS" in name else TOKEN),
+        links=links,
+        clock=clock,
+    )
+    return Practice(url, lambda: file, channels, links, clock, pace=0.03)
+
+
 @asynccontextmanager
-async def ground(real_url: str, url: str, *, extra: str = PRACTICE) -> AsyncIterator[Ground]:
-    """A team that is at work in `real_url` and practises in `url`."""
+async def ground(
+    real_url: str, url: str, *, presence: str = PRESENCE + PRACTICE, at_work: bool = True
+) -> AsyncIterator[Ground]:
+    """A team that is at work in `real_url` and practises in `url`; `at_work`: alert runs here."""
     server = SlackServer()
     async with serving("/api/{method}", server.handle) as address, story(real_url) as real:
-        file = configuration(PRESENCE + extra.replace("$SLACK", f"{address}/api/"))
+        file = configuration(presence.replace("$SLACK", f"{address}/api/"))
         real.file = file
         pool = open_pool(url)
         await pool.open()
         await prepare(pool, real_url)
-        clock = SystemClock()
-        links = PracticeLinks("https://presence.example", SecretStr(SECRET), clock)
-        token = SecretStr(TOKEN)
-        channels = open_practice(
-            file.practice, secret=lambda _name: token, links=links, clock=clock
-        )
-        practice = Practice(url, lambda: file, channels, links, clock, pace=0.03)
+        clock, token = SystemClock(), SecretStr(TOKEN)
+        practice = practice_of(file, url)
         room = SlackDestination("room", "C1", SlackClient(token, f"{address}/api/"))
         normal = SlackInteractions(
             real.episodes,
@@ -213,7 +242,7 @@ async def ground(real_url: str, url: str, *, extra: str = PRACTICE) -> AsyncIter
             doings=real.doings,
         )
         presses = PractisedSlack(practice, normal)
-        worker = asyncio.create_task(practice.run())
+        worker = asyncio.create_task(practice.run() if at_work else asyncio.sleep(0))
         try:
             yield Ground(real, real_url, url, server, pool, Runs(pool), practice, presses, file)
         finally:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.alert.builders import notified, verdict
-from tests.alert.practice_ground import TRAINING, Ground, fingerprint, ground
+from tests.alert.builders import notified
+from tests.alert.practice_ground import TRAINING, Ground, ground
 from tests.conftest import FreshDatabase
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -29,7 +29,9 @@ async def test_a_practice_posts_headed_cards_and_wakes_nobody(place: Ground) -> 
         notified("1", NOW, "ana", text="Where is my bag?"),
         notified("2", NOW + timedelta(minutes=3), "bo", text="My flight was cancelled"),
     )
-    await place.seen(lambda: len(place.cards()) == 2 and place.said().count("would have been paged") >= 2)
+    await place.seen(
+        lambda: len(place.cards()) == 2 and place.said().count("would have been paged") >= 2
+    )
     for message in place.messages():
         assert message["text"].startswith("PRACTICE · ")
         assert "🎓 PRACTICE" in json.dumps(message["blocks"][0], ensure_ascii=False)
