@@ -20,6 +20,7 @@ from services.alert.domain.practice.script import TooLong, script
 from services.alert.practice.database import (
     create,
     drop_world,
+    has_world,
     keep_world,
     open_pool,
     practice_url,
@@ -282,14 +283,8 @@ def _in_practice(work: Callable[[Pool, Runs], Awaitable[T]], *, make: bool = Fal
 def _wait_for_alert(run: Run) -> None:
     """Alert plays it: say so where none does."""
 
-    async def begun(pool: Pool, _runs: Runs) -> bool:
-        async with pool.connection() as connection:
-            found = await connection.execute("select to_regclass('alert.outbox') is not null")
-            row = await found.fetchone()
-        return bool(row and row[0])
-
     until = time.monotonic() + ALERT_TAKES
-    while not _in_practice(begun):
+    while not _in_practice(lambda pool, _runs: has_world(pool)):
         if time.monotonic() > until:
             click.echo(
                 f"presence: nothing has begun practice {run.number} yet: is alert running, and with this"
@@ -301,8 +296,9 @@ def _wait_for_alert(run: Run) -> None:
 
 
 async def _ended(pool: Pool, runs: Runs, number: int) -> Run:
-    """Wait for alert to end it; where none runs, end it here."""
-    until = time.monotonic() + ALERT_TAKES * 2
+    """Wait for alert to end it; where none has it in hand, end it here."""
+    begun = await has_world(pool)
+    until = time.monotonic() + (ALERT_TAKES * 2 if begun else 0)
     while True:
         run = await runs.get(number)
         assert run is not None

@@ -70,11 +70,12 @@ def load_queries(package: str, file: str = "queries.sql") -> dict[str, LiteralSt
     return found
 
 
-async def migrate(pool: Pool, schema: str, package: str) -> int:
+async def migrate(pool: Pool, schema: str, package: str, *, quietly: bool = False) -> int:
     """Apply the numbered `.sql` files of `package` that `schema` has not seen; returns the version.
 
     One process at a time (an advisory lock); each file in a transaction of its own, together with
-    its entry in `<schema>.migrations`. Running it again changes nothing.
+    its entry in `<schema>.migrations`. Running it again changes nothing. `quietly`: without a line for each,
+    for commands whose output somebody reads.
     """
     files = sorted(
         (int(file.name.split("_")[0]), file.name, file.read_text(encoding="utf-8"))
@@ -108,7 +109,8 @@ async def migrate(pool: Pool, schema: str, package: str) -> int:
                         ),
                         [version, file],
                     )
-                log.info("migrated", schema=schema, file=file)
+                if not quietly:
+                    log.info("migrated", schema=schema, file=file)
         finally:
             await connection.execute("select pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
     return files[-1][0] if files else 0

@@ -192,7 +192,10 @@ async def test_a_press_in_teams_finds_the_practice_and_wakes_nobody(
         file = TEAMS.replace("$TEAMS", address)
         async with ground(postgres(), postgres(), presence=file) as place:
             await place.begin(question())
-            said = lambda: json.dumps(bot.cards(), ensure_ascii=False)  # noqa: E731
+
+            def said() -> str:
+                return json.dumps(bot.cards(), ensure_ascii=False)
+
             await place.seen(lambda: "would have been paged" in said())
             posted = next(one for one in bot.cards() if "Claim" in json.dumps(one))
             assert posted["summary"].startswith("PRACTICE · ")

@@ -99,7 +99,7 @@ async def prepare(pool: Pool, database_url: str) -> None:
     Raises WrongConfiguration where it is alert's own under another address.
     """
     await _prove_apart(pool, database_url)
-    await migrate(pool, PRACTICE, "services.alert.practice.migrations")
+    await migrate(pool, PRACTICE, "services.alert.practice.migrations", quietly=True)
 
 
 async def _prove_apart(pool: Pool, database_url: str) -> None:
@@ -119,7 +119,15 @@ async def _prove_apart(pool: Pool, database_url: str) -> None:
 
 async def keep_world(pool: Pool) -> None:
     """Alert's tables, as this version of alert has them."""
-    await migrate(pool, ALERT, "services.alert.store.migrations")
+    await migrate(pool, ALERT, "services.alert.store.migrations", quietly=True)
+
+
+async def has_world(pool: Pool) -> bool:
+    """Whether a run's tables are there: an alert has it in hand."""
+    async with pool.connection() as connection:
+        found = await connection.execute("select to_regclass('alert.outbox') is not null")
+        row = await found.fetchone()
+    return bool(row and row[0])
 
 
 async def clear_world(connection: Connection) -> None:

@@ -20,7 +20,7 @@ from services.runtime.logs import get_logger
 
 log = get_logger(__name__)
 
-LOOK_FOR_A_DATABASE = 5.0
+LOOK_FOR_A_DATABASE = 2.0
 FORGET_EVERY = 3600.0
 
 OVER = "This practice is over: nothing was changed. What came of it: presence practice debrief"

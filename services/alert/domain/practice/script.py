@@ -47,7 +47,8 @@ class TooLong(ValueError):
 
     def __init__(self, takes: timedelta, fits: timedelta) -> None:
         self.takes, self.fits = takes, fits
-        self.speed = max(2, -(-int(takes.total_seconds()) // max(1, int(fits.total_seconds()))))
+        room = max(1, int((fits - FIRST_AFTER).total_seconds()))
+        self.speed = max(2, -(-int(takes.total_seconds()) // room))
         super().__init__(f"takes {takes}, has {fits}")
 
 
