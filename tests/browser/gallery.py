@@ -31,6 +31,7 @@ from services.alert.chat import (
     slack_blocks,
     slack_boards,
 )
+from services.alert.chat.practice import slack as practice_slack
 from services.alert.chat.slack_commands import ephemeral
 from services.alert.chat.slack_home import home_of, home_view, not_listed_view, open_line
 from services.alert.chat.slack_modals import modal
@@ -39,7 +40,7 @@ from services.alert.domain.card import Card, CardAct, CardState, CardStatus, Sta
 from services.alert.domain.cards import HEADLINE, cut, one_line
 from services.alert.roster import OnCallRow, ShiftRow
 from services.contracts.configuration import Person, SavedReply
-from tests.alert.chat_builders import card, configuration, line, row
+from tests.alert.chat_builders import ALL_ACTS, card, configuration, line, row
 from tests.browser import teams_sheets
 from tests.browser.render_cards import HOSTILE, LONG, NOW, samples
 from tests.browser.sample_boards import boards
@@ -167,9 +168,37 @@ def home() -> Iterator[Exhibit]:
     yield "commands", "taken over", ephemeral("You are on call on main until 18:00.")["blocks"]
 
 
+def practice() -> Iterator[Exhibit]:
+    """What a practice makes of them: the same, headed."""
+    due = NOW + timedelta(minutes=14)
+    plain = card(due_at=due, acts=tuple(CardAct)[:9], permalink=None)
+    sharp = replace(
+        plain, words=LONG, urgent=True, who=EMOJI, checklist=("Tell Mia",), acts=ALL_ACTS
+    )
+    ended = card(
+        state=CardState.answered, ended="answered by Tom after 4 min", acts=(), permalink=None
+    )
+    for name, one in (("card", plain), ("long", sharp), ("ended", ended)):
+        text, blocks = slack_blocks.card_text(one), slack_blocks.card_blocks(one)
+        sent = practice_slack.message({"text": text, "blocks": blocks})
+        yield "practice", name, sent["blocks"]
+        yield "notifications", f"practice-{name}", sent["text"]
+    for says, words in (
+        ("Tom would have been paged now.", None),
+        ("Tom's answer would have been posted in public:", "It is in Oslo"),
+    ):
+        ours = replace(line(words or ""), words=words, says=says)
+        blocks = slack_blocks.line_blocks(ours, plain)
+        sent = practice_slack.message({"text": says, "blocks": blocks, "thread_ts": "1.0"})
+        yield "practice", says, sent["blocks"]
+    form = form_of(plain)
+    view = slack_answers.answer_view(form, slack_answers.draft_of(form, "C1"))
+    yield "modals", "answer-practice", practice_slack.view(view)
+
+
 def exhibits() -> list[Exhibit]:
     """All of it."""
-    return [*cards(), *board_kinds(), *modals(), *home()]
+    return [*cards(), *board_kinds(), *modals(), *home(), *practice()]
 
 
 _DRAW = """async ({ exhibits, kind }) => {

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from services.alert.acting import AnswerForm, PrivateAnswer, Sending
 from services.alert.chat import adaptive_boards, adaptive_card, bot_cards, bot_forms
 from services.alert.chat.links import Links
+from services.alert.chat.practice import teams as practice
 from services.alert.domain.answering import Caution, Warned, Way
 from services.alert.domain.card import Card, CardAct, CardState, CardStatus, LineAct, StatusKind
 from services.alert.ports import MessageRef, PersonRef
@@ -154,6 +155,8 @@ def exhibits() -> Iterator[Exhibit]:
     mia = PersonRef("mia", "Mia", "mia@air.example")
     for name, shown in cards():
         yield "cards", name, bot_cards.card_message(shown, links, NOW)
+    practised = bot_cards.card_message(card(acts=tuple(CardAct)[:9], permalink=None), links, NOW)
+    yield "cards", "practice", practice.message(practised)
     asked = replace(line(None), says="Tom wrote an answer", about="a-1", asks=(*LineAct,))
     for name, said in (("plain", line()), ("hostile", line(MENTION)), ("asks", asked)):
         yield "beneath", f"line-{name}", bot_cards.line_message(said, card(), links)

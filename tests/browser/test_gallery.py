@@ -31,6 +31,7 @@ def test_every_kind_has_a_picture() -> None:
         "answer", REJECT, "sent", "said",
     }  # fmt: skip
     assert names("home")
+    assert {"card", "ended"} <= names("practice")
     assert names("notifications") >= {*cards, *names("boards")}
 
 

@@ -72,14 +72,14 @@ def message(arguments: dict[str, Any]) -> dict[str, Any]:
     text = escape(headed(said, TEXT_LIMIT if blocks is None else FIRST_LINE), TEXT_LIMIT)
     if blocks is None:
         return {**arguments, "text": text}
-    above = _above(beneath_a_card=arguments.get("thread_ts") is not None)
-    return {**arguments, "text": text, "blocks": [*above, *marked(blocks)][:MESSAGE_BLOCKS]}
+    headed_blocks = [*_above(blocks), *marked(blocks)]
+    return {**arguments, "text": text, "blocks": headed_blocks[:MESSAGE_BLOCKS]}
 
 
 def view(shown: Block) -> Block:
     """A form with the heading above its fields."""
-    above = context(f"{HEADING} · {NOTE}")
-    return {**marked(shown), "blocks": [above, *marked(shown["blocks"])][:VIEW_BLOCKS]}
+    blocks = [*_heading(), *marked(shown["blocks"])]
+    return {**marked(shown), "blocks": blocks[:VIEW_BLOCKS]}
 
 
 def answered(answer: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -89,10 +89,15 @@ def answered(answer: dict[str, Any] | None) -> dict[str, Any] | None:
     return answer
 
 
-def _above(*, beneath_a_card: bool) -> list[Block]:
-    if beneath_a_card:
-        return [context(HEADING)]
-    return [{"type": "header", "text": plain(HEADING, HEADER_LIMIT)}, context(NOTE)]
+def _above(blocks: list[Block]) -> list[Block]:
+    """As large as what stands below: a card that ended, or a line beneath one, has no header of its own."""
+    whole = any(one["type"] == "header" for one in blocks)
+    return _heading() if whole else [context(HEADING)]
+
+
+def _heading() -> list[Block]:
+    header = {"type": "header", "text": plain(HEADING, HEADER_LIMIT)}
+    return [header, context(NOTE), {"type": "divider"}]
 
 
 def _never(what: str) -> Permanent:
