@@ -45,9 +45,9 @@ _CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}")
 def destination_checks(
     configuration: Configuration, secret: Secret, clock: Clock | None = None
 ) -> Iterator[Check]:
-    """Every destination, and whether each person on call can be woken."""
+    """Every destination, those for practice too, and whether each person on call can be woken."""
     clock = clock or SystemClock()
-    for one in configuration.destinations:
+    for one in (*configuration.destinations, *configuration.practice.destinations):
         if isinstance(one, SlackDestination):
             yield Check(DESTINATIONS, f"Slack {one.id}", _slack(one, secret))
             if one.app_token is not None:

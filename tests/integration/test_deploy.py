@@ -364,8 +364,15 @@ def test_a_service_reads_its_own_schema_only_and_grafana_reads_reports_only(
         )
         with psycopg.connect(owner, autocommit=True) as connection:
             _walk_through_the_roles(connection)
+            asked = "select has_database_privilege(%s, 'roles_of_compose_practice', 'connect')"
+            may = {
+                one: connection.execute(asked, [f"presence_{one}"]).fetchone()
+                for one in ("alert", "ingest", "reports")
+            }
+            assert may == {"alert": (True,), "ingest": (False,), "reports": (False,)}
     finally:
         databases.drop_database("roles_of_compose")
+        databases.drop_database("roles_of_compose_practice")
         with psycopg.connect(databases.url, autocommit=True) as connection:
             connection.execute("drop role presence_ingest, presence_alert, presence_reports")
 

@@ -52,7 +52,8 @@ def people_and_channels(file: Configuration) -> tuple[list[Member], dict[str, st
     members = [
         Member(one.slack, one.name, one.id, one.zone, one.email) for one in file.people if one.slack
     ]
-    slack = [one for one in file.destinations if isinstance(one, SlackDestination)]
+    every = (*file.destinations, *file.practice.destinations)
+    slack = [one for one in every if isinstance(one, SlackDestination)]
     return members, {one.channel: one.id for one in slack}
 
 
