@@ -11,7 +11,7 @@ from rich.table import Table
 from services.alert.domain.practice.debrief import in_words
 from services.alert.practice.runs import Run
 
-WORDS = 60
+WORDS = 50
 _WHY = {
     "finished": "everybody was dealt with",
     "time_over": "its time was over",
@@ -67,43 +67,50 @@ def show_debrief(console: Console, run: Run) -> None:
         f"[bold]Practice {run.number}[/bold] with {', '.join(run.people)}: "
         f"{escape(run.source)}. It ended because {_WHY.get(run.why, run.why)}.",
         highlight=False,
+        soft_wrap=True,
     )
     console.print(
         f"{told.get('answered', 0)} of {told.get('episodes', 0)} answered, median "
         f"{in_words(told.get('median_seconds'))}; {told.get('in_time', 0)} dealt with in time, "
-        f"{told.get('missed', 0)} missed.",
+        f"{told.get('missed', 0)} missed, {told.get('waiting', 0)} still had time.",
         highlight=False,
+        soft_wrap=True,
     )
     for one in told.get("handled", ()):
         _show_one(console, one)
 
 
 def _show_one(console: Console, one: dict[str, Any]) -> None:
-    mark = "[green]✓[/green]" if one["in_time"] else "[red]✗ missed[/red]"
+    mark = "[green]✓[/green]" if one["in_time"] else "[red]✗ missed[/red]" if one["missed"] else "…"
     words = _short(one["words"]) if one["words"] else "(private or sensitive)"
-    console.print(f"\n{mark} [bold]{escape(one['who'])}[/bold]: {escape(words)}", highlight=False)
+    _line(console, f"\n{mark} [bold]{escape(one['who'])}[/bold]: {escape(words)}")
     claimed = f", claimed after {in_words(one['claimed_after'])}" if one["claimed_after"] else ""
     by = f" by {one['by']}" if one["by"] and one["how"] != "open" else ""
     how = one["how"].replace("_", " ")
     if one["relabelled"]:
         how = f"moved to {one['relabelled']}"
     after = f" after {in_words(one['ended_after'])}" if one["ended_after"] is not None else ""
-    console.print(f"   {how}{escape(by)}{after}{claimed}", highlight=False)
+    _line(console, f"   {how}{escape(by)}{after}{claimed}")
     if one["said"]:
-        console.print(
-            f"   would have been posted: “{escape(_short(one['said']))}”", highlight=False
+        _line(
+            console, f"   would have been posted: “{escape(_short(one['said']))}”", highlight=False
         )
     if one["classifier"]:
-        console.print(f"   the classifier: {one['classifier']}", highlight=False)
+        _line(console, f"   the classifier: {one['classifier']}")
     senior = one["senior"]
     if senior:
         who = senior["by"] or "the team"
         then = f" after {in_words(senior['after'])}" if senior["after"] is not None else ""
         quoted = f": “{escape(_short(senior['said']))}”" if senior["said"] else ""
-        console.print(
+        _line(
+            console,
             f"   for real: {senior['how'].replace('_', ' ')} by {escape(who)}{then}{quoted}",
-            highlight=False,
         )
+
+
+def _line(console: Console, text: str) -> None:
+    """As long as it is: the terminal breaks it."""
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 def _short(text: str) -> str:

@@ -188,8 +188,10 @@ def test_a_debrief_names_a_few_of_the_missed_and_counts_the_rest() -> None:
     missed = [Handled(f"P{n}", None, MONDAY, due, "open") for n in range(5)]
     late = Handled("Ana", "x", MONDAY, due, "answered", "Tom", ended_after=1200.0)
     quick = Handled("Bo", "x", MONDAY, due, "no_reply_needed", "Tom", ended_after=60.0)
-    said = Debrief((*missed, late, quick)).in_a_line(7)
-    assert said == (
+    debrief = Debrief(due, (*missed, late, quick))
+    assert debrief.in_a_line(7) == (
         "Debrief: 1 of 7 answered, median 20 min, 1 dealt with in time. Missed: P0, P1, P2 and 3 more."
         " In full: presence practice debrief 7"
     )
+    early = Debrief(MONDAY, (*missed, late, quick))
+    assert (early.as_json()["missed"], early.as_json()["waiting"]) == (1, 5)

@@ -184,7 +184,8 @@ class Runs:
         """Draw up the debrief and keep it, with its line for the channel; nothing where that was done."""
         async with self._pool.connection() as connection, connection.transaction():
             rows = await _rows(connection, "handled", run=run)
-            debrief = Debrief(tuple(_handled(row, name_of) for row in rows))
+            (clock,) = await _rows(connection, "now")
+            debrief = Debrief(clock["now"], tuple(_handled(row, name_of) for row in rows))
             closed = await connection.execute(
                 _RUNS["closing"],
                 {"run": run, "why": why, "debrief": orjson.dumps(debrief.as_json()).decode()},

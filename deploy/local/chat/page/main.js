@@ -148,7 +148,9 @@ function soon() {
 }
 
 function counts() {
-  const cards = [...messages.values()].filter((one) => !one.thread_ts && !one.channel.startsWith("D"));
+  // What somebody practises with is counted nowhere.
+  const real = [...messages.values()].filter((one) => !one.text?.startsWith("PRACTICE · "));
+  const cards = real.filter((one) => !one.thread_ts && !one.channel.startsWith("D"));
   at("open").textContent = cards.filter(isLive).length;
   at("answered").textContent = cards.filter(isAnswered).length;
   at("escalated").textContent = escalated();

@@ -49,7 +49,19 @@ class Handled:
 class Debrief:
     """The practice in figures, and each of its episodes."""
 
+    at: datetime
+    """When it was drawn up: whose answer is not due by then is still waiting, and not missed."""
     handled: tuple[Handled, ...]
+
+    @property
+    def in_time(self) -> tuple[Handled, ...]:
+        """Those that somebody dealt with before their answer was due."""
+        return tuple(one for one in self.handled if one.in_time)
+
+    @property
+    def waiting(self) -> tuple[Handled, ...]:
+        """Those for whom there was still time at the end."""
+        return tuple(one for one in self.handled if one.how == OPEN and one.due_at > self.at)
 
     @property
     def answered(self) -> tuple[Handled, ...]:
@@ -59,7 +71,8 @@ class Debrief:
     @property
     def missed(self) -> tuple[Handled, ...]:
         """Those that nobody dealt with in time."""
-        return tuple(one for one in self.handled if not one.in_time)
+        there_is_time = self.waiting
+        return tuple(one for one in self.handled if not one.in_time and one not in there_is_time)
 
     @property
     def median(self) -> float | None:
@@ -77,7 +90,7 @@ class Debrief:
         missed = f" Missed: {names}{more}." if self.missed else " Nobody was missed."
         return (
             f"Debrief: {len(self.answered)} of {len(self.handled)} answered{took}, "
-            f"{len(self.handled) - len(self.missed)} dealt with in time.{missed}"
+            f"{len(self.in_time)} dealt with in time.{missed}"
             f" In full: presence practice debrief {number}"
         )
 
@@ -86,10 +99,11 @@ class Debrief:
         return {
             "episodes": len(self.handled),
             "answered": len(self.answered),
-            "in_time": len(self.handled) - len(self.missed),
+            "in_time": len(self.in_time),
             "missed": len(self.missed),
+            "waiting": len(self.waiting),
             "median_seconds": self.median,
-            "handled": [_as_json(one) for one in self.handled],
+            "handled": [{**_as_json(one), "missed": one in self.missed} for one in self.handled],
         }
 
 
