@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 from services.alert.store.folding import AWAY as DATABASE_AWAY
 from services.runtime.backoff import Backoff
@@ -15,6 +16,25 @@ log = get_logger(__name__)
 
 AWAY = (*DATABASE_AWAY, Transient)
 """What passes by itself: the database or Kafka is away."""
+
+ASK_AGAIN = 3.5
+"""Seconds after which a cancelled task is cancelled again: longer than what a pipeline takes to finish."""
+
+
+async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel all and wait for their ends, whatever those are.
+
+    Up to Python 3.11 `asyncio.wait_for`, which the pool of connections uses, drops a cancellation that
+    meets its result: who does not hear it is asked again.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        ended, left = await asyncio.wait(left, timeout=ASK_AGAIN)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()  # taken note of: whoever cancels does not care
 
 
 async def every(

@@ -24,6 +24,7 @@ from services.alert.practice.database import open_pool, prepare
 from services.alert.practice.practice import Practice
 from services.alert.practice.presses import PractisedSlack
 from services.alert.practice.runs import Plan, Run, Runs
+from services.alert.rounds import cancel
 from services.contracts.configuration import Configuration
 from services.contracts.events import ClassifiedNotification
 from services.runtime.clock import SystemClock
@@ -246,8 +247,7 @@ async def ground(
         try:
             yield Ground(real, real_url, url, server, pool, Runs(pool), practice, presses, file)
         finally:
-            worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)
+            await cancel([worker])
             await practice.close()
             await room.close()
             await pool.close()

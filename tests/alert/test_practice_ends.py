@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from services.alert.domain.practice.script import Cue
+from services.alert.rounds import cancel
 from services.runtime.errors import Permanent
 from tests.alert.builders import PRESENCE, notified
 from tests.alert.practice_ground import PRACTICE, Ground, ground, practice_of
@@ -169,8 +170,7 @@ async def test_after_a_kill_in_the_middle_every_message_and_answer_is_there_once
             await place.submit(text="We are on it")
             await place.seen(lambda: len(place.cards()) >= 12 and "Answered by Tom" in place.said())
         finally:
-            worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)
+            await cancel([worker])
         assert killed_at < 12
         shown = [json.dumps(one["blocks"]) for one in place.cards()]
         found = [sum(f"Question {n}?" in one for one in shown) for n in range(12)]
@@ -191,6 +191,5 @@ async def test_two_replicas_play_one_practice(place: Ground) -> None:
         assert len(place.cards()) == 8
         assert place.said().count("would have been paged") <= 8 * 2
     finally:
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+        await cancel([worker])
         await other.close()

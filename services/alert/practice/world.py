@@ -23,7 +23,7 @@ from services.alert.domain.practice.team import Reached, practised
 from services.alert.metrics import AlertMetrics
 from services.alert.practice.runs import Run, Runs
 from services.alert.practice.simulation import PractisedOutgoing, Simulation
-from services.alert.rounds import every
+from services.alert.rounds import cancel, every
 from services.alert.store.acts import PostgresEpisodes
 from services.alert.store.announcements import Announcements
 from services.alert.store.answers import Answers
@@ -158,9 +158,7 @@ class World:
 
     async def stop(self) -> None:
         """End the loops; what is in hand is finished or found again."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel(self._tasks)
         if self.slack is not None:
             await self.slack.drain()
 
