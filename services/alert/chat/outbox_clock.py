@@ -1,4 +1,4 @@
-"""The outbox's clock as this process can tell it: delivery's times are the database's, like all of alert's."""
+"""The outbox's clock as this process can tell it: delivery's times are the database's."""
 
 from __future__ import annotations
 
