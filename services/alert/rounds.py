@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from services.alert.store.folding import AWAY as DATABASE_AWAY
+from services.alert.store.sql import AWAY as DATABASE_AWAY
 from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
 from services.runtime.errors import Transient

@@ -29,7 +29,6 @@ from services.alert.store.figures import Figures
 from services.alert.store.folding import Folding
 from services.alert.store.grouping import Grouping
 from services.alert.store.inbox import Inbox, RawEvent
-from services.alert.store.sql import AWAY as DATABASE_AWAY
 from services.alert.store.texts import Texts
 from services.contracts.configuration import Configuration
 from services.runtime.clock import Clock

@@ -92,9 +92,7 @@ def _show_one(console: Console, one: dict[str, Any]) -> None:
     after = f" after {in_words(one['ended_after'])}" if one["ended_after"] is not None else ""
     _line(console, f"   {how}{escape(by)}{after}{claimed}")
     if one["said"]:
-        _line(
-            console, f"   would have been posted: “{escape(_short(one['said']))}”", highlight=False
-        )
+        _line(console, f"   would have been posted: “{escape(_short(one['said']))}”")
     if one["classifier"]:
         _line(console, f"   the classifier: {one['classifier']}")
     senior = one["senior"]

@@ -122,7 +122,7 @@ class Practice:
             place,
             self._clock,
             reached,
-            self.links.public_url,
+            self.links,
             self._pace,
         )
         world.start()

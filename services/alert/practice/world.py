@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from services.alert.boards import LiveBoards
 from services.alert.chat.delivery import DeliveryPipeline
 from services.alert.chat.destinations import open_pipelines
+from services.alert.chat.links import Links
 from services.alert.chat.metrics import DeliveryMetrics
 from services.alert.chat.practice.destination import PracticeChannel
 from services.alert.chat.slack_interactions import SlackInteractions
@@ -54,7 +55,7 @@ class World:
         place: PracticeChannel,
         clock: Clock,
         reached: frozenset[Reached],
-        public_url: str,
+        links: Links,
         pace: float,
     ) -> None:
         """`pool`: the practice's own; `active`: the team's configuration, of which it makes its own.
@@ -89,7 +90,7 @@ class World:
             metrics=DeliveryMetrics(registry),
         )
         self.slack = self._slack_presses()
-        self.teams = self._teams_presses(public_url)
+        self.teams = self._teams_presses(links)
 
     def configuration(self) -> Configuration:
         """The team's configuration as this practice has it."""
@@ -114,7 +115,7 @@ class World:
             doings=self.doings,
         )
 
-    def _teams_presses(self, public_url: str) -> TeamsInteractions | None:
+    def _teams_presses(self, links: Links) -> TeamsInteractions | None:
         if self._place.bot is None:
             return None
         return TeamsInteractions(
@@ -125,7 +126,7 @@ class World:
             LiveBoards(self._pool, ()),
             self.answers,
             self.doings,
-            public_url,
+            links,
         )
 
     def start(self) -> None:
