@@ -77,6 +77,8 @@ class AbsenceCalendars:
         done = await self._roster.import_time_off(person.id, found, CALENDAR)
         async with self._pool.connection() as connection:
             await run(connection, "calendar_read", person=person.id, etag=tag)
+        for says in done.proposal.refused:
+            log.warning("an absence meets quiet hours", person=person.id, says=says)
         if done.proposal.gaps:
             log.warning("absences leave hours without anybody", person=person.id)
         return bool(done.added or done.removed)

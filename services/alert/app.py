@@ -26,7 +26,7 @@ from services.alert.chat.slack_socket import SlackSocket
 from services.alert.chat.teams_interactions import TeamsInteractions
 from services.alert.console.app import create_app
 from services.alert.deliveries import Deliveries
-from services.alert.handlers import SERVICE, InboxHandler, NoticeHandler, OutcomeHandler
+from services.alert.handlers import SERVICE
 from services.alert.home_tabs import HomeTabs
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
@@ -38,7 +38,6 @@ from services.alert.store.announcements import Announcements
 from services.alert.store.answering import Outgoing
 from services.alert.store.answers import Answers
 from services.alert.store.boards.kinds import open_keepers
-from services.alert.store.boards.troubles import Troubles
 from services.alert.store.doings import Doings, Reminders
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
@@ -49,8 +48,8 @@ from services.alert.store.inbox import Inbox
 from services.alert.store.outbox import PostgresOutbox
 from services.alert.store.overrides import PostgresRoster
 from services.alert.store.shift_starts import PostgresShiftStarts
-from services.alert.store.sources import Sources
 from services.alert.store.texts import Texts
+from services.alert.subscriptions import Subscriptions
 from services.alert.sweep import Sweep, WakeUps
 from services.alert.team_file import TeamFile, checks, destination_secrets
 from services.contracts.configuration import Configuration, Destination
@@ -68,10 +67,9 @@ from services.contracts.topics import (
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
 from services.runtime.asgi import App, Router
-from services.runtime.broker import create_broker, create_producer, subscribe_batch, wait_until
+from services.runtime.broker import create_broker, create_producer, wait_until
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.configuration import LoadedConfiguration
-from services.runtime.dead_letter_limit import DeadLetterGuard
 from services.runtime.errors import WrongConfiguration
 from services.runtime.health import Health, TopicsCheck
 from services.runtime.lines import Lines, announce
@@ -123,7 +121,6 @@ class AlertService:
         lines = LineMetrics(self._registry)
         self._lines = Lines(SERVICE, settings, lines, self._announce, self._clock)
         self._consumption = self._lines.add(Group.alert, CLASSIFIED)
-        # Lines of their own: what holds up episodes does not hold up answers.
         self._outcomes = self._lines.add(Group.alert_outcomes, OUTCOMES)
         self._notices = self._lines.add(Group.alert_notices, NOTICES)
         self._broker = create_broker(
@@ -312,60 +309,17 @@ class AlertService:
         await self._broker.start()
 
     def _subscribe(self, inbox: Inbox) -> None:
-        guard = DeadLetterGuard(
-            service=SERVICE,
-            topic=CLASSIFIED,
-            consumption=self._consumption,
-            announce=self._announce,
-        )
-        handler = InboxHandler(
-            inbox,
+        subscriptions = Subscriptions(
+            self._broker,
             self._producer,
-            guard,
+            self._announce,
             self._dead_letters,
             self._clock,
-            arrived=self._wake.fold.set,
+            self._wake,
         )
-        subscribe_batch(
-            self._broker,
-            CLASSIFIED,
-            handler,
-            group=Group.alert,
-            consumption=self._consumption,
-            clock=self._clock,
-        )
-        notices = NoticeHandler(
-            Sources(self._pool), Troubles(self._pool), changed=self._wake.changed
-        )
-        subscribe_batch(
-            self._broker,
-            NOTICES,
-            notices,
-            group=Group.alert_notices,
-            consumption=self._notices,
-            clock=self._clock,
-        )
-
-        self._subscribe_to_outcomes()
-
-    def _subscribe_to_outcomes(self) -> None:
-        guard = DeadLetterGuard(
-            service=SERVICE,
-            topic=OUTCOMES,
-            consumption=self._outcomes,
-            announce=self._announce,
-        )
-        outcomes = OutcomeHandler(
-            self._outgoing, self._producer, guard, self._dead_letters, self._clock
-        )
-        subscribe_batch(
-            self._broker,
-            OUTCOMES,
-            outcomes,
-            group=Group.alert_outcomes,
-            consumption=self._outcomes,
-            clock=self._clock,
-        )
+        subscriptions.classified(inbox, self._consumption)
+        subscriptions.notices(self._pool, self._notices)
+        subscriptions.outcomes(self._outgoing, self._outcomes)
 
     def _start_workers(self, inbox: Inbox, intake: IntakeProgress) -> None:
         sweep = Sweep(

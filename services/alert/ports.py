@@ -258,6 +258,11 @@ class EpisodeRow:
     brand_id: str = ""
     """What a person's `brands` name."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether somebody waits now; what a new source brought with it is only listed."""
+        return self.state != "silent"
+
 
 class Episodes(Protocol):
     """What people do to episodes, and how they are read. Every act is audited and idempotent."""
@@ -284,7 +289,7 @@ class Episodes(Protocol):
         ...
 
     async def open(self, limit: int = 200) -> list[EpisodeRow]:
-        """Open episodes: sensitive first, then urgent, then by due time."""
+        """Open episodes: sensitive first, then urgent, then by due time; history last."""
         ...
 
 

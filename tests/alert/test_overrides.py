@@ -205,6 +205,23 @@ async def test_a_calendar_that_is_read_again_is_followed(postgres: FreshDatabase
         assert (same.added, same.removed, same.kept) == (0, 0, 1)
 
 
+async def test_an_absence_holds_though_who_stands_in_has_quiet_hours_and_though_it_is_long(
+    postgres: FreshDatabase,
+) -> None:
+    async with team(postgres) as one:
+        quiet = 'name: Ben, quiet_hours: [{from: "00:00", to: "23:00"}], roles'
+        one.told.file = configuration(PRESENCE.replace("name: Ben, roles", quiet))
+        year = Away("sabbatical", Span(at(0), at(0) + timedelta(days=500)), "Sabbatical")
+        by = Actor("calendar", "calendar")
+        done = await one.roster.import_time_off("mia", [year], by)
+        assert done.added == 1
+        assert "quiet hours" in done.proposal.refused[0]
+        (row,) = await one.roster.on_call_now()
+        assert row.person == "ben"
+        again = await one.roster.import_time_off("mia", [year], by)
+        assert (again.added, again.removed, again.kept) == (0, 0, 1)
+
+
 async def test_a_change_names_nobody_who_left_the_file(postgres: FreshDatabase) -> None:
     async with team(postgres) as one:
         await one.roster.change(taking_over("tom"), LEA)

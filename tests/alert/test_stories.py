@@ -907,6 +907,22 @@ async def test_a_like_of_theirs_is_no_message_beneath_the_card(postgres: FreshDa
         assert told.of(Purpose.thread) == []
 
 
+async def test_who_waits_is_listed_before_what_a_new_source_brought(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.at(600)
+        seeding: dict[str, Any] = {"origin": Origin.backfill, "may_page": False}
+        await told.hear(*[notified(f"old{n}", at(n), f"p{n}", **seeding) for n in range(5)])
+        await told.hear(notified("late", at(0), "cat"))
+        await told.hear(notified("q", at(600), "ana"))
+        assert [row.state for row in await told.episodes.open(3)] == ["open", "digest", "silent"]
+        mia = told.file.person("mia")
+        assert mia is not None
+        waiting = home_of(mia, (), (), await told.episodes.open()).waiting
+        assert [row.who for row in waiting] == ["Ana @ana", "Cat @cat"]
+
+
 async def test_a_second_round_tells_its_channels_again(postgres: FreshDatabase) -> None:
     text = PRESENCE.replace(
         '      - {at: "75%", targets: [{rota: social, who: next}]}\n',

@@ -1,4 +1,4 @@
-"""The outbox's clock as this process can tell it: delivery's times are the database's."""
+"""The outbox's clock: delivery's times are the database's, as all of alert's are."""
 
 from __future__ import annotations
 

@@ -139,7 +139,11 @@ class SlackCommands:
 
     async def _open(self, person: Person) -> Block:
         found = await self._episodes.open()
-        rows = [row for row in found if not person.brands or row.brand_id in person.brands]
+        rows = [
+            row
+            for row in found
+            if row.waits and (not person.brands or row.brand_id in person.brands)
+        ]
         if not rows:
             return ephemeral("Nobody waits for an answer.")
         now = self._clock.now()

@@ -49,7 +49,9 @@ def home_of(
     rows: Sequence[EpisodeRow],
 ) -> Home:
     """What of it all is for this person."""
-    theirs = [row for row in rows if not person.brands or row.brand_id in person.brands]
+    theirs = [
+        row for row in rows if row.waits and (not person.brands or row.brand_id in person.brands)
+    ]
     mine = [row for row in theirs if row.holder == person.id]
     waiting = [row for row in theirs if row.holder != person.id]
     return Home(person, tuple(on_call), tuple(shifts), tuple(mine), tuple(waiting))

@@ -19,9 +19,10 @@ where e.id = any(%(ids)s::uuid[])
 order by e.id, said.place
 
 -- name: episodes_open
--- Sensitive first, then urgent, then by due time.
+-- Sensitive first, then urgent, then by due time; history, which is only listed, after all of them.
 select * from alert.episodes where state in ('open', 'claimed')
-order by (cardinality(sensitive) > 0) desc, (urgency = 'high') desc, due_at limit %(limit)s
+order by (shows = 'card') desc, (cardinality(sensitive) > 0) desc, (urgency = 'high') desc, due_at
+limit %(limit)s
 
 -- name: conversation_of_episode
 -- Locks the conversation before anything of the episode is read.

@@ -203,7 +203,7 @@ class PostgresOutbox:
         return mine is not None
 
     async def _hold(self, connection: Connection, delivery: Delivery) -> None:
-        """Lock the conversation of a page or a step's line, though it may be merged meanwhile."""
+        """Lock the conversation of a page or a step's line; it may be merged into another meanwhile."""
         locked = None
         while True:
             home = await one_of(connection, "outbox_home", id=delivery.id)

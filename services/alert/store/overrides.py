@@ -14,6 +14,7 @@ from services.alert.calendars import Away
 from services.alert.domain import rota as rotas
 from services.alert.domain.rota_changes import (
     AHEAD,
+    LONGEST,
     ChangeKind,
     Proposal,
     RotaChange,
@@ -158,7 +159,8 @@ class PostgresRoster:
     ) -> Imported:
         """Make a person's imported time off what their calendar says now; all of it or nothing.
 
-        What has ended stays as it was. Gaps are accepted: an absence is a fact.
+        What has ended stays as it was. Gaps, and quiet hours of whoever stands in, are told and accepted:
+        an absence is a fact, and who is away must not be paged for it.
         """
         wanted = {one.uid: one for one in absences}
         found = Imported(0, 0, 0, Proposal())
@@ -170,7 +172,8 @@ class PostgresRoster:
                 row["calendar_uid"]
                 for row in rows
                 if (one := wanted.get(row["calendar_uid"]))
-                and one.span == (row["begin_at"], row["end_at"])
+                and (_time_off(person, one).begin, _time_off(person, one).end)
+                == (row["begin_at"], row["end_at"])
             }
             edit = _Edit(
                 adds=tuple(
@@ -181,7 +184,7 @@ class PostgresRoster:
             found = Imported(len(edit.adds), len(edit.removes), len(same), Proposal())
             return edit
 
-        outcome = await self._apply(compare, by, accept_gaps=True, only_look=only_look)
+        outcome = await self._apply(compare, by, True, only_look, facts=True)
         return replace(found, proposal=outcome.proposal)
 
     async def _apply(
@@ -190,8 +193,13 @@ class PostgresRoster:
         by: Actor,
         accept_gaps: bool,
         only_look: bool,
+        *,
+        facts: bool = False,
     ) -> ChangeOutcome:
-        """Judge and write in one transaction; whoever else changes the rota waits meanwhile."""
+        """Judge and write in one transaction; whoever else changes the rota waits meanwhile.
+
+        `facts`: it is so whatever the rota says; quiet hours that it breaks into are only told.
+        """
         async with self._pool.connection() as connection, connection.transaction():
             standing = await self._lock(connection)
             edit = await wanted(connection)
@@ -201,7 +209,7 @@ class PostgresRoster:
             ]
             removed = [one for one in standing.changes if one.id in edit.removes]
             changes = [*removed, *(change for change, _ in adds)]
-            outcome = self._judged(standing, changes, removed, by, accept_gaps, only_look)
+            outcome = self._judged(standing, changes, removed, by, accept_gaps, only_look, facts)
             if outcome.result is not ChangeResult.done:
                 raise Rollback
             for change in removed:
@@ -224,6 +232,7 @@ class PostgresRoster:
         by: Actor,
         accept_gaps: bool,
         only_look: bool,
+        facts: bool,
     ) -> ChangeOutcome:
         if not changes:
             return ChangeOutcome(ChangeResult.unknown, Proposal())
@@ -242,7 +251,7 @@ class PostgresRoster:
         after = in_effect(self._file(), [*stay, *(one for one in changes if one not in removed)])
         found = propose(standing.before, after, changes, standing.now, public_holidays.of)
         result = ChangeResult.done
-        if found.refused and not set(changes) <= set(removed):
+        if found.refused and not facts and not set(changes) <= set(removed):
             result = ChangeResult.refused
         elif only_look:
             result = ChangeResult.proposed
@@ -302,7 +311,8 @@ def _time_off(person: str, absence: Away) -> RotaChange:
         rota=None,
         person=person,
         begin=absence.span.begin,
-        end=absence.span.end,
+        # The longest that a change may be: a sabbatical must not keep the other absences out.
+        end=min(absence.span.end, absence.span.begin + LONGEST),
     )
 
 
