@@ -431,6 +431,28 @@ async def test_a_teams_card_says_as_of_when_and_links_to_acts(teams: Chat) -> No
     assert teams.server.messages[0]["summary"] == card().headline
 
 
+@pytest.mark.parametrize(
+    ("told", "kind", "reason"),
+    [
+        (429, Transient, DeliveryReason.rate_limited),
+        (413, Permanent, DeliveryReason.invalid),
+        (404, Permanent, DeliveryReason.not_found),
+        (503, Transient, DeliveryReason.unavailable),
+    ],
+)
+async def test_a_failure_that_a_workflow_puts_into_words_is_read(
+    teams: Chat, told: int, kind: type[PresenceError], reason: DeliveryReason
+) -> None:
+    assert teams.server is not None
+    said = (
+        "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error"
+    )
+    teams.server.answers.append(Answer(200, f"{said} {told} with ContextId tcid=0"))
+    with pytest.raises(kind) as failed:
+        await teams.destination.post(card(), "d1")
+    assert failed.value.reason is reason
+
+
 async def test_a_workflow_that_is_gone_is_a_permanent_failure(teams: Chat) -> None:
     assert teams.server is not None
     teams.server.answers.append(Answer(404, ""))

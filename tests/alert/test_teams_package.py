@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from deploy.teams_package import FOLDER, manifest, write
+from tests.npm_peers import peer
 
 APP = "0f3a1c5e-6d2b-4a7e-9b1d-2c3d4e5f6a7b"
 URL = "https://presence.air.example/"
@@ -37,6 +40,32 @@ def test_the_manifest_keeps_the_published_limits() -> None:
     for address in ("websiteUrl", "privacyUrl", "termsOfUseUrl"):
         assert read["developer"][address].startswith("https://")
     assert set(read["bots"][0]["scopes"]) == {"team", "personal"}  # a channel, and pages
+
+
+@pytest.mark.integration
+def test_the_manifest_is_one_by_microsofts_own_schema() -> None:
+    read = json.loads(manifest(APP, URL))
+    schemas = "@microsoft/app-manifest/build/json-schemas/teams"
+    schema = json.loads(
+        peer(f"{schemas}/v{read['manifestVersion']}/MicrosoftTeams.schema.json").read_bytes()
+    )
+    jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker()).validate(read)
+
+
+def test_the_outline_is_white_on_nothing_as_teams_asks() -> None:
+    head, data = (FOLDER / "outline.png").read_bytes().split(b"IDAT", 1)
+    assert head[24:26] == bytes([8, 6])  # eight bits a channel, with transparency
+    rows = zlib.decompressobj().decompress(data)
+    assert {rows[place] for place in range(0, len(rows), 32 * 4 + 1)} == {0}  # rows as they are
+    pixels = [
+        row for start in range(1, len(rows), 129) for row in _pixels(rows[start : start + 128])
+    ]
+    assert {pixel[:3] for pixel in pixels if pixel[3]} == {b"\xff\xff\xff"}
+    assert {pixel[3] for pixel in pixels} >= {0, 255}
+
+
+def _pixels(row: bytes) -> list[bytes]:
+    return [row[place : place + 4] for place in range(0, len(row), 4)]
 
 
 @pytest.mark.parametrize(("name", "size"), [("color.png", 192), ("outline.png", 32)])

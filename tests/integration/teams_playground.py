@@ -8,7 +8,6 @@ would give it. It opens no dialogs (it says so itself); those are drawn by the r
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -17,16 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from aiohttp import web
 
 from deploy.local.ports import random_free_port
 from tests.alert.teams_room import TEAM, Room, members
 from tests.alert.teams_server import APP, CHANNEL, TENANT
+from tests.npm_peers import node, peer
 
-PEERS = Path(__file__).parent.parent / "peers"
-PLAYGROUND = PEERS / "node_modules/@microsoft/m365agentsplayground/cli.js"
+PLAYGROUND = "@microsoft/m365agentsplayground/cli.js"
 STARTED_WITHIN = 60.0
 PERSONAL = "a:29:mia"
 
@@ -42,18 +40,6 @@ class Playground:
     def connector(self) -> str:
         """The Bot Framework's interface."""
         return f"{self.url}/_connector"
-
-
-def node() -> str:
-    """Node.js with the peers of tests/peers in place; without it the tests are skipped, but never in CI."""
-    found = shutil.which("node")
-    if found is None or shutil.which("npm") is None:
-        if os.environ.get("CI", "").lower() in {"true", "1"}:
-            pytest.fail("Node.js is missing: install node and npm", pytrace=False)
-        pytest.skip("Node.js is missing: install node and npm to run Microsoft's playground")
-    if not PLAYGROUND.exists():
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=PEERS, check=True, timeout=240)
-    return found
 
 
 def _settings() -> dict[str, Any]:
@@ -98,7 +84,7 @@ def playground(folder: Path) -> Iterator[Playground]:
     process = subprocess.Popen(
         [
             node(),
-            str(PLAYGROUND),
+            str(peer(PLAYGROUND)),
             "start",
             "-e",
             endpoint,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from services.alert.chat.adaptive_card import (
     LINE_LIMIT,
-    MESSAGE_LIMIT,
+    ROOM,
     Element,
     Message,
     content_of,
@@ -97,7 +97,7 @@ def board_message(
     """The board, under the size limit for any input: the words give way first, then the last lines."""
     words, lines = WORDS_LIMIT, SECTION_LINES
     message = _board(board, links, now, words, lines, buttons_of)
-    while len(encode(message)) > MESSAGE_LIMIT and lines:
+    while len(encode(message)) > ROOM and lines:
         words, lines = (words // 2, lines) if words > 50 else (0, lines // 2)
         message = _board(board, links, now, words, lines, buttons_of)
     return message

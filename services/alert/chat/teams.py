@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import aiohttp
 from pydantic import SecretStr
@@ -18,6 +19,7 @@ from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient
 
 TIMEOUT_SECONDS = 7.5
+_TOLD = re.compile(r"returned HTTP error (\d{3})")
 
 
 class TeamsWorkflowDestination:
@@ -136,8 +138,10 @@ class TeamsWorkflowDestination:
 
 
 def _judge(status: int, wait: str | None, said: str) -> None:
-    """Name a workflow's answer. A connector of the older kind says 200 and puts the failure in words."""
-    if status == 429 or "HTTP error 429" in said:
+    """Name a workflow's answer. Some say 200 and put into words what Teams answered *them*."""
+    if status < 300 and (told := _TOLD.search(said)):
+        status = int(told[1])
+    if status == 429:
         headers = {"retry-after": wait} if wait else {}
         asked = retry_after(headers)
         raise Transient(DeliveryReason.rate_limited, "Teams: 429", retry_after=asked)
