@@ -46,6 +46,7 @@ from services.alert.store.folding import Folding
 from services.alert.store.grouping import Grouping
 from services.alert.store.in_force import InForce
 from services.alert.store.inbox import Inbox
+from services.alert.store.next_ways import NextWays
 from services.alert.store.outbox import PostgresOutbox
 from services.alert.store.overrides import PostgresRoster
 from services.alert.store.shift_starts import PostgresShiftStarts
@@ -372,6 +373,7 @@ class AlertService:
             folding=Folding(self._pool, self.active),
             grouping=Grouping(self._pool),
             escalating=Escalating(self._pool, self.active, self._metrics, self._in_force.refresh),
+            next_ways=NextWays(self._pool, self.active, self._metrics, self._in_force.refresh),
             announcements=Announcements(self._pool, self._producer),
             figures=Figures(self._pool, self._metrics),
             outgoing=self._outgoing,

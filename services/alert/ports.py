@@ -276,6 +276,10 @@ class Episodes(Protocol):
         """ "Not for us": final for the item, travels as a correction."""
         ...
 
+    async def confirm(self, episode_id: str, by: Actor) -> None:
+        """A press that only opened a form: whoever presses is there, and is not woken by a further way."""
+        ...
+
     async def card(self, episode_id: str, reader: str | None = None) -> Card | None:
         """The card as it is now, as this person may see it.
 

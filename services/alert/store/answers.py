@@ -168,7 +168,7 @@ class Answers(Acting):
             found.append(replace(form, text=row["text"], answer_id=answer_id, needs_approval=False))
             return Done(ActResult.done)
 
-        done = await self._on(answer_id, by, draw)
+        done = await self._on(answer_id, by, draw, reads=True)
         return found[0] if found else done
 
     async def approve(self, answer_id: str, by: Actor, written: Written | None = None) -> Done:
@@ -310,7 +310,13 @@ class Answers(Acting):
         return Done(ActResult.done)
 
     async def _on(
-        self, answer_id: str, by: Actor, act: OnAnswer, least: Role = Role.responder
+        self,
+        answer_id: str,
+        by: Actor,
+        act: OnAnswer,
+        least: Role = Role.responder,
+        *,
+        reads: bool = False,
     ) -> Done:
         """An act on an answer, its episode's conversation locked."""
         if not is_id(answer_id):
@@ -326,7 +332,7 @@ class Answers(Acting):
                 return Done(ActResult.unknown)
             return await act(connection, held, record, writing, row)
 
-        return await self._do(str(home["episode"]), by, on, least)
+        return await self._do(str(home["episode"]), by, on, least, reads=reads)
 
     async def _put(
         self,

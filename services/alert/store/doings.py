@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from services.alert.acting import Done, PrivateAnswer
 from services.alert.domain import rota as rotas
 from services.alert.domain.card import CardState
-from services.alert.domain.firing import way_to
+from services.alert.domain.contact_ways import way_to
 from services.alert.domain.lifecycle import Record
 from services.alert.domain.promises import woken_by_promise
 from services.alert.ports import Actor, ActResult
@@ -60,6 +60,7 @@ class Doings(Acting):
                 at=writing.now,
             )
             await connection.execute(FOLD["pages_cancel"], {"episodes": [record.id]})
+            await run(connection, "unconfirmed_drop", episodes=[record.id])
             timer = await one_of(connection, "timer_step", episode=record.id)
             if timer is not None and not timer["risen"]:
                 writing.timer(record.id, timer["step"], until)
@@ -240,7 +241,7 @@ class Doings(Acting):
         ) -> list[PrivateAnswer]:
             return await self._private_answers(connection, held, record)
 
-        found = await self._act(episode_id, by, find)
+        found = await self._act(episode_id, by, find, reads=True)
         return [] if isinstance(found, ActResult) else found
 
     async def _private_answers(

@@ -353,8 +353,8 @@ copies as (
 )
 insert into alert.outbox
     (episode, board, round, step, target, destination, purpose, text, rank, call, due_at, answer_due)
-select episode, board, round, step, target, destination, purpose, text, rank, call, alert.now(),
-    coalesce(answer_due, alert.now())
+select episode, board, round, step, target, destination, purpose, text, rank, call,
+    coalesce(due_at, alert.now()), coalesce(answer_due, alert.now())
 from given
 on conflict (episode, round, step, target, destination, purpose) do update set
     wanted = outbox.wanted + 1,

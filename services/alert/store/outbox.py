@@ -10,7 +10,7 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from services.alert.domain.cards import HEADLINE, cut, one_line
-from services.alert.domain.firing import chat_id
+from services.alert.domain.contact_ways import chat_id
 from services.alert.domain.items import Item
 from services.alert.domain.lifecycle import Record, came_straight
 from services.alert.metrics import AlertMetrics

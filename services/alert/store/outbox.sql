@@ -97,8 +97,8 @@ returning episode, board, round, step, target, destination, purpose, text, rank,
 -- name: outbox_tried
 -- Where this very effect was already tried, so that failing over ends.
 select destination, state from alert.outbox
-where episode is not distinct from %(episode)s and round = %(round)s and step = %(step)s
-  and target = %(target)s and purpose = %(purpose)s
+where (episode = %(episode)s or (%(episode)s::uuid is null and episode is null))
+  and round = %(round)s and step = %(step)s and target = %(target)s and purpose = %(purpose)s
 
 -- name: outbox_stranded
 -- What waits for a destination that stays down and stands nowhere else: pages, lines, and cards of those
@@ -108,6 +108,8 @@ left join alert.episodes e on e.id = o.episode
 left join alert.boards b on b.id = o.board
 where o.destination = %(destination)s and o.state = 'pending'
   and o.purpose in ('card', 'page', 'told')
+  -- A ping that waits for its turn waits on: it is handed on when that has come.
+  and (o.due_at <= alert.now() or o.attempt > 0)
   and (o.purpose <> 'card' or e.state in ('open', 'claimed') or not b.over)
   and not exists (
     select from alert.outbox p

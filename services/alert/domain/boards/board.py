@@ -138,6 +138,8 @@ class Wanted:
     """False: there is no channel for it, only the pings."""
     told: str | None = None
     """A line to the channel, once for the same words: an update in place makes no sound."""
+    sensitive: bool = False
+    """It is about something sensitive: its pings are not counted, and none is put off."""
     facts: dict[str, str] = field(default_factory=dict)
     """For the audit record."""
 

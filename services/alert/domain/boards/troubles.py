@@ -20,7 +20,7 @@ from services.alert.domain.boards.board import (
     line_of,
 )
 from services.alert.domain.boards.places import at_clock, engineers, zone
-from services.alert.domain.firing import chat_id
+from services.alert.domain.contact_ways import chat_id
 from services.alert.domain.response_time import span_in_words
 from services.contracts.configuration import Configuration, Role
 from services.contracts.events import Notice, NoticeKind

@@ -1,0 +1,293 @@
+"""A page that nobody confirms goes on by its person's next way: once, in time, and never too often."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pydantic import ValidationError
+
+from services.alert.domain.contact_ways import page_ways
+from services.alert.domain.explanation import explain_item
+from services.alert.ports import DeliveryReason, Purpose
+from services.alert.store.explaining import explain_episode
+from services.alert.store.overrides import PostgresRoster
+from services.alert.store.shift_starts import PostgresShiftStarts
+from services.contracts.configuration import NotificationRules
+from services.contracts.events import CloseReason
+from services.runtime.errors import WrongConfiguration
+from tests.alert.builders import (
+    PRESENCE,
+    Sensitive,
+    Urgency,
+    at,
+    configuration,
+    notified,
+    question,
+    verdict,
+)
+from tests.alert.story import BEN, MIA, Story, story
+from tests.conftest import FreshDatabase
+
+WAYS = PRESENCE.replace(
+    "  - {id: mia, name: Mia, roles: [responder], slack: U1}",
+    "  - {id: mia, name: Mia, roles: [responder], slack: U1, email: mia@air.example,\n"
+    "     notify: PRESENCE_MIA_NOTIFY, phone: PRESENCE_MIA_PHONE, contacts: [slack, notify, phone]}",
+).replace(
+    "  - {id: teams, kind: teams_workflow}",
+    "  - {id: teams, kind: teams_workflow}\n"
+    "  - {id: push, kind: apprise, url: PRESENCE_PUSH_URL}\n"
+    "  - {id: mail, kind: email}\n"
+    "  - {id: phones, kind: phone}",
+)
+RULES = WAYS.replace(
+    "contacts: [slack, notify, phone]}",
+    "contacts: [slack, notify, phone],\n"
+    "     notification_rules: {urgent: [{by: slack}, {by: phone, after: 1m}], normal: [{by: email}]}}",
+)
+
+
+def ways(text: str, *, urgent: bool) -> list[tuple[str, int]]:
+    found = page_ways(configuration(text), "mia", ("room",), urgent=urgent)
+    return [(one.destination, int(one.after.total_seconds())) for one in found]
+
+
+async def paged(told: Story) -> list[tuple[str, str]]:
+    """Who was woken in this round, and through what."""
+    before = len(told.seen)
+    await told.sweep()
+    return [
+        (one.person.id, one.destination)
+        for one in told.seen[before:]
+        if one.purpose is Purpose.page and one.person
+    ]
+
+
+def test_without_rules_a_persons_contacts_follow_each_other() -> None:
+    assert ways(WAYS, urgent=False) == [("room", 0), ("push", 300), ("phones", 600)]
+    assert ways(WAYS, urgent=True) == [("room", 0), ("push", 120), ("phones", 240)]
+    assert ways(PRESENCE, urgent=False) == [("room", 0)]
+
+
+def test_rules_say_which_ways_when_and_for_which_urgency() -> None:
+    assert ways(RULES, urgent=True) == [("room", 0), ("phones", 60)]
+    assert ways(RULES, urgent=False) == [("mail", 0)]
+
+
+def test_a_rule_whose_way_leads_nowhere_is_left_out_and_the_first_that_does_is_used_at_once() -> (
+    None
+):
+    no_slack = RULES.replace("slack: U1, ", "")
+    assert ways(no_slack, urgent=True) == [("phones", 0)]
+    nothing = RULES.replace("  - {id: mail, kind: email}\n", "")
+    assert ways(nothing, urgent=False) == [("room", 0)]
+
+
+def test_rules_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValidationError, match="used at once"):
+        NotificationRules.model_validate({"normal": [{"by": "slack", "after": "1m"}]})
+    late = [{"by": "slack"}, {"by": "phone", "after": "5m"}, {"by": "email", "after": "1m"}]
+    with pytest.raises(ValidationError, match="order of their"):
+        NotificationRules.model_validate({"urgent": late})
+    with pytest.raises(ValidationError, match="there once"):
+        NotificationRules.model_validate({"urgent": [{"by": "slack"}, {"by": "slack"}]})
+    with pytest.raises(WrongConfiguration, match="'phones' is of kind phone, which has no channel"):
+        configuration(WAYS.replace("destinations: [room]", "destinations: [phones]"))
+
+
+def test_what_is_explained_names_every_way_and_when() -> None:
+    found = explain_item(configuration(WAYS), question("q", 0), at(0))
+    steps = [
+        (int((one.at - at(0)).total_seconds() // 60), [page.destination for page in one.pages])
+        for one in found.steps[:5]
+    ]
+    assert steps[:3] == [(0, ["room"]), (5, ["push"]), (10, ["phones"])]
+    assert "nobody has confirmed" in found.steps[1].why[0]
+
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_page_that_nobody_confirms_goes_on_by_the_next_way_beside_the_escalation(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres(), configuration(WAYS)) as told:
+        await told.hear(notified("q", at(0)))
+        assert await paged(told) == [("mia", "room")]
+        await told.at(4.9)
+        assert await paged(told) == []
+        await told.at(5)
+        assert await paged(told) == [("mia", "push")]
+        await told.at(10)
+        assert await paged(told) == [("mia", "phones")]
+        await told.at(11.25)
+        assert await paged(told) == [("ben", "room")]
+        await told.at(14.9)
+        assert await paged(told) == []
+        assert await told.rows("select count(*) from alert.unconfirmed") == [(0,)]
+        assert told.value("presence_escalations_total", step="0", reason="next_way") == 2
+        assert told.value("presence_pages_total", destination="phones") == 1
+
+
+@pytest.mark.parametrize("act", ["claim", "note", "opened", "answer", "close", "snooze", "other"])
+async def test_whoever_presses_anything_is_not_woken_by_a_further_way(
+    postgres: FreshDatabase, act: str
+) -> None:
+    async with story(postgres(), configuration(WAYS)) as told:
+        await told.hear(notified("q", at(0)))
+        await paged(told)
+        episode = await told.only()
+        await told.at(1)
+        match act:
+            case "claim":
+                await told.episodes.claim(episode, BEN)
+            case "note":
+                await told.doings.note(episode, MIA, "Looking.", "n1")
+            case "opened":
+                await told.episodes.confirm(episode, MIA)
+            case "answer":
+                await told.hear(notified("a", at(1), "air", outbound=True, to="ana", parent="q"))
+            case "close":
+                await told.episodes.close(episode, BEN, CloseReason.no_reply_needed)
+            case "snooze":
+                await told.doings.snooze(episode, BEN, at(9))
+            case "other":
+                await told.doings.note(episode, BEN, "Mia knows this one.", "n2")
+        await told.at(5)
+        assert await paged(told) == ([("mia", "push")] if act == "other" else [])
+
+
+async def test_i_am_here_confirms_every_page_of_that_person(postgres: FreshDatabase) -> None:
+    async with story(postgres(), configuration(WAYS)) as told:
+        await told.hear(notified("q", at(0)), notified("p", at(0), "bob"))
+        assert len(await paged(told)) == 2
+        async with told.pool.connection() as connection:
+            await connection.execute(
+                "insert into alert.shift_starts (rota, begin_at, person, end_at)"
+                " values ('social', %s, 'mia', %s)",
+                (at(0), at(600)),
+            )
+        roster = PostgresRoster(told.pool, lambda: told.file)
+        starts = PostgresShiftStarts(told.pool, lambda: told.file, roster)
+        await starts.here("social", at(0), MIA)
+        await told.at(5)
+        assert await paged(told) == []
+
+
+async def test_who_goes_off_shift_is_not_called_and_closed_hours_stay_silent(
+    postgres: FreshDatabase,
+) -> None:
+    closing = WAYS.replace(
+        "    zone: Europe/Berlin\n    layers",
+        "    zone: Europe/Berlin\n    open_hours: office\n    layers",
+    ).replace(
+        "policies:",
+        "hours:\n  - {id: office, zone: UTC, week: [{from: '08:00', to: '09:03'}]}\npolicies:",
+        1,
+    )
+    async with story(postgres(), configuration(closing)) as told:
+        await told.hear(notified("q", at(0)))
+        assert await paged(told) == [("mia", "room")]
+        await told.at(5)
+        assert await paged(told) == []
+        assert await told.rows("select count(*) from alert.unconfirmed") == [(0,)]
+
+
+async def test_an_urgent_matter_uses_the_urgent_rules_and_a_rise_shortens_the_wait(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres(), configuration(WAYS)) as told:
+        await told.hear(notified("q", at(0)))
+        assert await paged(told) == [("mia", "room")]
+        await told.at(3)
+        urgent = verdict(urgency=Urgency.high)
+        await told.hear(notified("now", at(3), parent="q", judged=urgent))
+        await told.sweep()
+        # Paged three minutes ago and merged; but her next way was due after two.
+        assert [one[1] for one in await pages_so_far(told)] == ["room", "push"]
+
+
+async def pages_so_far(told: Story) -> list[tuple[str, str]]:
+    return [
+        (one.person.id, one.destination) for one in told.of(Purpose.page) if one.person is not None
+    ]
+
+
+async def test_two_replicas_use_a_way_once(postgres: FreshDatabase) -> None:
+    url = postgres()
+    async with story(url, configuration(WAYS)) as one, story(url, one.file, fresh=False) as two:
+        hurt = verdict(sensitive=frozenset({Sensitive.threat}))
+        team = WAYS.replace("targets: [{person: lea}]}\ndest", "targets: [{person: mia}]}\ndest")
+        one.file = two.file = configuration(team)
+        await one.hear(*(notified(f"q{n}", at(0), f"p{n}", judged=hurt) for n in range(8)))
+        await one.sweep()
+        await one.at(2)
+        fired = await asyncio.gather(*(told.next_ways.fire_due() for told in (one, two, one, two)))
+        while await one.next_ways.fire_due():
+            pass
+        assert sum(fired) >= 1
+        rows = await one.rows(
+            "select destination, count(*) from alert.outbox where purpose = 'page'"
+            " group by 1 order by 1"
+        )
+        assert rows == [("push", 8), ("safe", 8)]
+
+
+async def test_a_way_that_failing_over_has_used_is_not_used_again(postgres: FreshDatabase) -> None:
+    async with story(postgres(), configuration(WAYS)) as told:
+        await told.hear(notified("q", at(0)))
+        while await told.escalating.fire_due():
+            pass
+        for slack in ("room", "safe"):
+            (page,) = [one for one in await told.outbox.take(9, slack) if one.person]
+            await told.outbox.failed(page, DeliveryReason.not_found, retry_at=None, ambiguous=False)
+        assert await told.deliver() == ["mia"]
+        assert (await pages_so_far(told))[-1] == ("mia", "push")
+        await told.at(5)
+        assert await paged(told) == []
+        await told.at(10)
+        assert await paged(told) == [("mia", "phones")]
+
+
+async def test_a_quiet_start_notes_the_further_ways_and_wakes_nobody(
+    postgres: FreshDatabase,
+) -> None:
+    quiet = WAYS.replace("platform: x, handle: air, quiet_start: 0s", "platform: x, handle: air")
+    async with story(postgres(), configuration(quiet)) as told:
+        await told.hear(notified("q", at(0)))
+        for minute in (0, 5, 10):
+            await told.at(minute)
+            assert await paged(told) == []
+        rows = await told.rows("select person, at from alert.would_have_paged order by at")
+        assert rows == [("mia", at(0)), ("mia", at(5)), ("mia", at(10))]
+
+
+async def test_beyond_the_allowance_a_further_way_waits_and_then_goes_before_newer_pages(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres(), configuration(WAYS)) as told:
+        await told.hear(*(notified(f"q{n}", at(0), f"p{n}") for n in range(7)))
+        assert await paged(told) == [("mia", "room")] * 5
+        await told.at(5)
+        assert await paged(told) == []
+        await told.at(9)
+        await told.hear(notified("new", at(9), "new"))
+        assert await paged(told) == []
+        await told.at(10)
+        assert await paged(told) == [("mia", "push")] * 5
+
+
+async def test_a_stored_episode_explains_what_its_unconfirmed_page_brings(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres(), configuration(WAYS)) as told:
+        await told.hear(notified("q", at(0)))
+        await told.sweep()
+        await told.at(6)
+        await told.sweep()
+        async with told.pool.connection() as connection:
+            found = await explain_episode(connection, told.file, await told.only())
+        assert found is not None
+        first = found.next.steps[0]
+        assert (first.at, first.pages[0].destination) == (at(10), "phones")
+        assert [one.at for one in found.paged] == [at(0), at(6)]
