@@ -93,6 +93,8 @@ class Delivery:
     """In the place of the card, where the row is about a board: for card and page."""
     taken_at: datetime | None = None
     """The outbox's own time when it was handed out: its times are by that clock."""
+    at_home: bool = True
+    """Whether the card belongs there; False: it stands in for a place that took no messages."""
 
     @property
     def subject(self) -> str:

@@ -156,6 +156,12 @@ def ended(content: Content, says: str) -> Content:
     )
 
 
+def gone_home(board: Board, place: str) -> Board:
+    """A copy that stood in for a board whose own place takes messages again: it says where, and no more."""
+    says = f"Goes on in {place}: {board.content.headline}"
+    return replace(board, content=ended(board.content, says))
+
+
 def words_of(content: Content) -> set[str]:
     """Everything of theirs that it shows: what is not in its successor must leave the chat at once."""
     return {line.words for part in content.sections for line in part.lines if line.words}
