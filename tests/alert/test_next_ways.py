@@ -203,8 +203,13 @@ async def test_an_urgent_matter_uses_the_urgent_rules_and_a_rise_shortens_the_wa
         urgent = verdict(urgency=Urgency.high)
         await told.hear(notified("now", at(3), parent="q", judged=urgent))
         await told.sweep()
-        # Paged three minutes ago and merged; but her next way was due after two.
-        assert [one[1] for one in await pages_so_far(told)] == ["room", "push"]
+        # What rose is news: she is paged anew, and by her next way after two minutes.
+        await told.at(4.9)
+        await told.sweep()
+        assert [one[1] for one in await pages_so_far(told)] == ["room", "room"]
+        await told.at(5)
+        await told.sweep()
+        assert [one[1] for one in await pages_so_far(told)] == ["room", "room", "push"]
 
 
 async def pages_so_far(told: Story) -> list[tuple[str, str]]:

@@ -162,7 +162,9 @@ class Answers(Acting):
         ) -> Done:
             if row["state"] != AnswerState.review:
                 return Done(ActResult.already)
-            form = await self._form(connection, held, record, writing, by, row["private"])
+            form = await self._form(
+                connection, held, record, writing, by, row["private"], but=answer_id
+            )
             if isinstance(form, Done):
                 return form
             found.append(replace(form, text=row["text"], answer_id=answer_id, needs_approval=False))
@@ -481,7 +483,9 @@ class Answers(Acting):
         writing: Writing,
         by: Actor,
         private: bool | None,
+        but: str | None = None,
     ) -> AnswerForm | Done:
+        """`but`: the answer that is looked at, which is no reason to be careful."""
         item, possible = await self._ways(connection, held, record)
         if item is None or not possible:
             return Done(ActResult.impossible, NOWHERE)
@@ -490,7 +494,7 @@ class Answers(Acting):
         said = messages(held, record)
         doing = (await doing_of(connection, [record.id])).get(record.id, ())
         card = card_for(standing_of(record, said, configuration, doing), writing.now, shared=False)
-        around = await self._around(connection, held, record, writing, by, way, None)
+        around = await self._around(connection, held, record, writing, by, way, None, but)
         return AnswerForm(
             card=card,
             words=tuple(line_for(one, hide=False) for one in said[-SHOWN:]),
