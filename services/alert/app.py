@@ -31,6 +31,7 @@ from services.alert.home_tabs import HomeTabs
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
 from services.alert.practice.part import open_part
+from services.alert.read_at_start import ReadAtStart
 from services.alert.rota_watch import RotaWatch
 from services.alert.store import configurations
 from services.alert.store.acts import PostgresEpisodes
@@ -146,6 +147,7 @@ class AlertService:
             open_keepers(self._pool, self.active, self._episodes, self._metrics, self._starts),
             self._wake.changed,
         )
+        self._read_at_start = ReadAtStart(loaded.configuration, Troubles(self._pool), self._clock)
         self._file = TeamFile(
             settings.config, loaded.sha256, self._pool, self._clock.now, (destination_secrets,)
         )
@@ -435,6 +437,7 @@ class AlertService:
                 await self._file.look()
                 async with self._pool.connection() as connection:
                     changed = await self._in_force.refresh(connection)
+                changed = await self._read_at_start.look(self.active()) or changed
             except OperationalError as error:
                 log.warning("the active configuration could not be read", error=str(error))
                 continue

@@ -74,13 +74,11 @@ def test_rules_say_which_ways_when_and_for_which_urgency() -> None:
     assert ways(RULES, urgent=False) == [("mail", 0)]
 
 
-def test_a_rule_whose_way_leads_nowhere_is_left_out_and_the_first_that_does_is_used_at_once() -> (
-    None
-):
-    no_slack = RULES.replace("slack: U1, ", "")
-    assert ways(no_slack, urgent=True) == [("phones", 0)]
-    nothing = RULES.replace("  - {id: mail, kind: email}\n", "")
-    assert ways(nothing, urgent=False) == [("room", 0)]
+def test_a_rule_that_leads_nowhere_is_refused_with_the_file() -> None:
+    with pytest.raises(WrongConfiguration, match="mia has no `email`"):
+        configuration(RULES.replace("email: mia@air.example,\n", "\n"))
+    with pytest.raises(WrongConfiguration, match="no destination reaches anybody by phone"):
+        configuration(RULES.replace("  - {id: phones, kind: phone}\n", ""))
 
 
 def test_rules_that_make_no_sense_are_refused() -> None:

@@ -104,7 +104,7 @@ async def review(postgres: FreshDatabase) -> AsyncIterator[Review]:
             told.boards,
             told.answers,
             told.doings,
-            "https://presence.example",
+            links,
         )
         await told.hear(notified("q", at(0)))
         await told.sweep()

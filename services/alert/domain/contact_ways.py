@@ -6,22 +6,13 @@ What a person wrote in presence.yaml decides: their `notification_rules` for thi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
-from services.contracts.configuration import Configuration, Contact, Person
+from services.contracts.configuration import CONTACT_OF, Configuration, Contact, Person
 
 APART = {True: timedelta(minutes=2), False: timedelta(minutes=5)}
 """Between two ways of somebody without rules; shorter where it is urgent."""
-CONTACTS = {
-    "slack": Contact.slack,
-    "teams_bot": Contact.teams,
-    "teams_workflow": Contact.teams,
-    "email": Contact.email,
-    "apprise": Contact.notify,
-    "phone": Contact.phone,
-}
-"""The way that each kind of destination is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +30,7 @@ def page_ways(
 ) -> tuple[Way, ...]:
     """The ways of a page, one a kind of contact; the first is used at once.
 
-    A way that no destination or no address exists for is left out, and what follows it keeps its time.
-    Somebody whose rules lead nowhere is reached by any way that there is.
+    Rules name only ways that exist: presence.yaml is refused otherwise.
     """
     person = configuration.person(person_id)
     if person is None:
@@ -48,17 +38,15 @@ def page_ways(
     places: dict[Contact, str] = {}
     kinds = {one.id: one.kind for one in configuration.destinations}
     for destination in ways_to(configuration, person_id, preferred):
-        places.setdefault(CONTACTS[kinds[destination]], destination)
+        places.setdefault(CONTACT_OF[kinds[destination]], destination)
     rules = person.notification_rules.urgent if urgent else person.notification_rules.normal
-    if not rules:
-        named = [one for one in places if not person.contacts or one in person.contacts]
-        steps = ((contact, APART[urgent] * place) for place, contact in enumerate(named or places))
-    else:
-        steps = ((rule.by, rule.after) for rule in rules)
-    found = [Way(one, places[one], after) for one, after in steps if one in places]
-    if not found:
-        found = [Way(one, place, timedelta(0)) for one, place in places.items()][:1]
-    return (replace(found[0], after=timedelta(0)), *found[1:]) if found else ()
+    if rules:
+        return tuple(Way(rule.by, places[rule.by], rule.after) for rule in rules)
+    named = [one for one in places if not person.contacts or one in person.contacts]
+    return tuple(
+        Way(contact, places[contact], APART[urgent] * place)
+        for place, contact in enumerate(named or places)
+    )
 
 
 def way_to(configuration: Configuration, person_id: str, preferred: tuple[str, ...]) -> str | None:
@@ -86,7 +74,7 @@ def ways_to(
     ]
     if person.contacts:
         place = {name: number for number, name in enumerate(person.contacts)}
-        reaching.sort(key=lambda one: place.get(CONTACTS[kinds[one]], len(place)))
+        reaching.sort(key=lambda one: place.get(CONTACT_OF[kinds[one]], len(place)))
     return tuple(reaching)
 
 

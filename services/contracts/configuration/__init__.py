@@ -30,6 +30,7 @@ from services.contracts.configuration.accounts import (
 )
 from services.contracts.configuration.answering import Answering, SavedReply
 from services.contracts.configuration.notification_rules import (
+    CONTACT_OF,
     Contact,
     NotificationRule,
     NotificationRules,
@@ -81,6 +82,7 @@ from services.contracts.configuration.webhooks import (
 )
 
 __all__ = [
+    "CONTACT_OF",
     "Account",
     "Answering",
     "AppriseDestination",
@@ -236,8 +238,21 @@ def _people_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
                     "write slack, teams, email, notify or phone (the last two with their address)"
                 )
                 yield Problem(("people", i, "contacts", j), says)
+        yield from _rule_problems(file, person, ("people", i, "notification_rules"))
         for j, brand in enumerate(person.brands):
             yield from _missing(("people", i, "brands", j), "brand", brand, names.brands)
+
+
+def _rule_problems(file: Configuration, person: Person, where: Where) -> Iterator[Problem]:
+    """A rule that leads nowhere would be a page that nobody hears."""
+    reached = {CONTACT_OF[one.kind] for one in file.destinations}
+    for urgency in ("urgent", "normal"):
+        for j, rule in enumerate(getattr(person.notification_rules, urgency)):
+            if getattr(person, rule.by.value) is None:
+                yield Problem((*where, urgency, j, "by"), f"{person.id} has no `{rule.by.value}`")
+            elif rule.by not in reached:
+                says = f"no destination reaches anybody by {rule.by.value}"
+                yield Problem((*where, urgency, j, "by"), says)
 
 
 def _answering_problems(file: Configuration, names: _Names) -> Iterator[Problem]:

@@ -20,6 +20,17 @@ class Contact(StrEnum):
     phone = "phone"
 
 
+CONTACT_OF = {
+    "slack": Contact.slack,
+    "teams_bot": Contact.teams,
+    "teams_workflow": Contact.teams,
+    "email": Contact.email,
+    "apprise": Contact.notify,
+    "phone": Contact.phone,
+}
+"""The way that each kind of destination is."""
+
+
 class NotificationRule(Section):
     """One way, and when it is used if nobody has confirmed the page by then."""
 
