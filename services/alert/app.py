@@ -40,7 +40,7 @@ from services.alert.store.answering import Outgoing
 from services.alert.store.answers import Answers
 from services.alert.store.boards.kinds import open_keepers
 from services.alert.store.boards.troubles import Troubles
-from services.alert.store.doings import Doings, Reminders
+from services.alert.store.doings import Doings
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
 from services.alert.store.folding import Folding
@@ -50,6 +50,7 @@ from services.alert.store.inbox import Inbox
 from services.alert.store.next_ways import NextWays
 from services.alert.store.outbox import PostgresOutbox
 from services.alert.store.overrides import PostgresRoster
+from services.alert.store.reminders import Reminders
 from services.alert.store.shift_starts import PostgresShiftStarts
 from services.alert.store.sources import Sources
 from services.alert.store.texts import Texts

@@ -23,13 +23,13 @@ from services.alert.metrics import AlertMetrics
 from services.alert.rounds import AWAY, every
 from services.alert.store.announcements import Announcements
 from services.alert.store.answering import Outgoing
-from services.alert.store.doings import Reminders
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
 from services.alert.store.folding import Folding
 from services.alert.store.grouping import Grouping
 from services.alert.store.inbox import Inbox, RawEvent
 from services.alert.store.next_ways import NextWays
+from services.alert.store.reminders import Reminders
 from services.alert.store.texts import Texts
 from services.contracts.configuration import Configuration
 from services.runtime.clock import Clock

@@ -19,13 +19,14 @@ from services.alert.store.acts import PostgresEpisodes
 from services.alert.store.answering import Outgoing
 from services.alert.store.answers import Answers
 from services.alert.store.boards.kinds import open_keepers
-from services.alert.store.doings import Doings, Reminders
+from services.alert.store.doings import Doings
 from services.alert.store.escalating import Escalating
 from services.alert.store.folding import Folding
 from services.alert.store.grouping import Grouping
 from services.alert.store.inbox import Inbox, Position, RawEvent
 from services.alert.store.next_ways import NextWays
 from services.alert.store.outbox import PostgresOutbox
+from services.alert.store.reminders import Reminders
 from services.contracts.configuration import Configuration
 from services.contracts.events import ClassifiedNotification, Outcome, OutcomeState, Reply
 from services.runtime.postgres import Pool, create_pool, migrate

@@ -49,9 +49,16 @@ def page_ways(
     )
 
 
-def way_to(configuration: Configuration, person_id: str, preferred: tuple[str, ...]) -> str | None:
-    """The destination that wakes this person first, where no episode's urgency asks otherwise."""
-    return next(iter(ways_to(configuration, person_id, preferred)), None)
+def way_to(
+    configuration: Configuration,
+    person_id: str,
+    preferred: tuple[str, ...],
+    *,
+    urgent: bool = False,
+) -> str | None:
+    """The destination that wakes this person first."""
+    ways = page_ways(configuration, person_id, preferred, urgent=urgent)
+    return ways[0].destination if ways else None
 
 
 def ways_to(

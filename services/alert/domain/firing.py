@@ -11,7 +11,7 @@ from services.alert.domain import escalation
 from services.alert.domain.allowance import next_ping
 from services.alert.domain.boards.catch_up import Waited
 from services.alert.domain.card import CardState
-from services.alert.domain.contact_ways import page_ways
+from services.alert.domain.contact_ways import way_to
 from services.alert.domain.lifecycle import Record, Shows
 from services.alert.domain.response_time import span_in_words
 from services.alert.domain.routing import hours_named
@@ -195,9 +195,9 @@ def _risen_while_claimed(record: Record, step: int, around: Surroundings) -> Fir
     if not around.quiet or record.sensitive:
         reopening = _take(record, step, done, around)
         holder = record.claimed_by or ""
-        ways = page_ways(around.configuration, holder, record.destinations, urgent=record.pressing)
-        if ways and holder not in {page.person for page in done.pages}:
-            done.pages.insert(0, Page(holder, ways[0].destination))
+        way = way_to(around.configuration, holder, record.destinations, urgent=record.pressing)
+        if way is not None and holder not in {page.person for page in done.pages}:
+            done.pages.insert(0, Page(holder, way))
     return Firing(
         step,
         pages=tuple(replace(page, risen=True) for page in done.pages),
@@ -238,14 +238,14 @@ def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> date
         if people and around.during.people:
             people = _joined(around.during.people, around)
     for person_id in people:
-        ways = page_ways(configuration, person_id, record.destinations, urgent=record.pressing)
-        if not ways:
+        way = way_to(configuration, person_id, record.destinations, urgent=record.pressing)
+        if way is None:
             continue  # nothing can wake them: `presence doctor` says so
         if not record.sensitive and not around.may_ping(person_id):
             done.reasons.append((step, Why.too_many_pings))
             done.queued.append(person_id)
         else:
-            done.pages.append(Page(person_id, ways[0].destination))
+            done.pages.append(Page(person_id, way))
     waited = span_in_words(around.now - record.folded.opened_at)
     for channel in found.channels:
         text = f"Still without an answer after {waited}."
