@@ -216,6 +216,47 @@ async def pages_so_far(told: Story) -> list[tuple[str, str]]:
     ]
 
 
+async def test_a_hand_over_goes_on_until_the_other_presses_or_the_lease_ends(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres(), configuration(WAYS)) as told:
+        await told.hear(notified("q", at(0)), notified("p", at(0), "bob"))
+        await told.sweep()
+        first, second = [row.episode_id for row in await told.episodes.open()]
+        await told.at(1)
+        for episode in (first, second):
+            await told.episodes.claim(episode, BEN)
+            await told.doings.hand_over(episode, BEN, "mia")
+        assert await paged(told) == [("mia", "room")] * 2
+        # Somebody else's note does not say that Mia has seen it; her own does.
+        await told.doings.note(first, BEN, "Gate 4.", "n1")
+        await told.doings.note(second, MIA, "On it.", "n2")
+        await told.at(6)
+        assert await paged(told) == [("mia", "push")]
+        last = told.of(Purpose.page)[-1]
+        assert last.card is not None
+        assert last.card.headline.startswith("Ben hands over · ")
+        await told.at(12)
+        assert ("mia", "phones") not in await paged(told)
+
+
+async def test_a_promise_that_is_due_goes_on_until_it_is_kept(postgres: FreshDatabase) -> None:
+    async with story(postgres(), configuration(WAYS)) as told:
+        await told.hear(notified("q", at(0)))
+        await told.sweep()
+        episode = await told.only()
+        await told.doings.promise(episode, MIA, "a voucher", at(20), "r")
+        await told.hear(notified("a", at(1), "air", outbound=True, to="ana", parent="q"))
+        await told.at(20)
+        assert await paged(told) == [("mia", "room")]
+        await told.at(25)
+        assert await paged(told) == [("mia", "push")]
+        (row,) = await told.rows("select id::text from alert.promises")
+        await told.doings.keep(row[0], BEN)
+        await told.at(30)
+        assert await paged(told) == []
+
+
 async def test_two_replicas_use_a_way_once(postgres: FreshDatabase) -> None:
     url = postgres()
     async with story(url, configuration(WAYS)) as one, story(url, one.file, fresh=False) as two:

@@ -20,7 +20,7 @@ from services.alert.domain.lifecycle import (
     advance,
     routing_facts,
 )
-from services.alert.domain.next_way import Unconfirmed, follow_up, unconfirmed
+from services.alert.domain.next_way import Call, Unconfirmed, follow_up, unconfirmed
 from services.alert.domain.rota_words import name_of, time_of
 from services.alert.domain.routing import mismatch
 from services.contracts.configuration import Configuration, Target, Who
@@ -187,7 +187,7 @@ def _dry_run(
 ) -> Iterator[StepTaken]:
     """Timers and pages that nobody confirms, in the order of their times."""
     paged = dict(around.paged)
-    standing, waiting = record, {one.person: one for one in waits}
+    standing, waiting = record, {(one.person, one.call): one for one in waits}
     last = len(record.policy.steps) + REMINDERS
     around = replace(around, timer_due=None)
     for _ in range(last + len(record.policy.steps) + 5):
@@ -200,7 +200,8 @@ def _dry_run(
         around = replace(around, held_closed=firing.closed)
         people = [page.person for page in firing.pages]
         paged.update(dict.fromkeys(people, at))
-        waiting |= {one.person: one for one in unconfirmed(standing, firing.step, people, now)}
+        waits = unconfirmed(now.configuration, standing, people, at, step=firing.step)
+        waiting |= {(one.person, one.call): one for one in waits}
         if firing.next_step is None or firing.next_at is None or firing.next_step >= last:
             return
         step, at = firing.next_step, firing.next_at
@@ -208,19 +209,19 @@ def _dry_run(
 
 def _next_ways(
     record: Record,
-    waiting: dict[str, Unconfirmed],
+    waiting: dict[tuple[str, Call], Unconfirmed],
     paged: dict[str, datetime],
     around: Surroundings,
     until: datetime,
 ) -> Iterator[StepTaken]:
     """What pages that nobody confirms bring before the next timer."""
     while due := [one for one in waiting.values() if one.due_at <= until]:
-        page = min(due, key=lambda one: (one.due_at, one.person))
+        page = min(due, key=lambda one: (one.due_at, one.person, one.call))
         now = replace(around, now=max(page.due_at, around.now), pings={})
         done = follow_up(record, page, now)
-        del waiting[page.person]
+        del waiting[page.person, page.call]
         if done.again is not None:
-            waiting[page.person] = done.again
+            waiting[page.person, page.call] = done.again
         if done.page is not None:
             paged[page.person] = now.now
             why = (WORDS[Why.next_way],)

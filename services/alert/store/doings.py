@@ -10,10 +10,12 @@ from services.alert.acting import Done
 from services.alert.domain import rota as rotas
 from services.alert.domain.contact_ways import way_to
 from services.alert.domain.lifecycle import Record
+from services.alert.domain.next_way import Call, unconfirmed
 from services.alert.ports import Actor, ActResult
 from services.alert.store.acting import is_id, redraw
 from services.alert.store.endings import Endings
 from services.alert.store.lines import say
+from services.alert.store.next_ways import wait_for
 from services.alert.store.refold import Held
 from services.alert.store.rows import storable
 from services.alert.store.sql import FOLD, Connection, all_of, one_of, run
@@ -56,7 +58,7 @@ class Doings(Endings):
                 at=writing.now,
             )
             await connection.execute(FOLD["pages_cancel"], {"episodes": [record.id]})
-            await run(connection, "unconfirmed_drop", episodes=[record.id])
+            await run(connection, "unconfirmed_hush", episode=record.id)
             timer = await one_of(connection, "timer_step", episode=record.id)
             if timer is not None and not timer["risen"]:
                 writing.timer(record.id, timer["step"], until)
@@ -100,14 +102,18 @@ class Doings(Endings):
             taken = await self._take(connection, record, writing, person, until)
             number = await one_of(connection, "calls_made", episode=record.id)
             giver = self._name(by.person_id)
-            writing.call(
+            words = f"{giver} hands over"
+            calls = number["calls"] if number else 0
+            writing.call(taken, way, person, Call.handover.value, words, calls)
+            waits = unconfirmed(
+                self._configuration(),
                 taken,
-                way,
-                person,
-                "handover",
-                f"{giver} hands over",
-                number["calls"] if number else 0,
+                [person],
+                writing.now,
+                call=Call.handover,
+                says=words,
             )
+            await wait_for(connection, taken, waits)
             await run(
                 connection,
                 "paged_add",
@@ -216,6 +222,7 @@ class Doings(Endings):
             left = await all_of(connection, "promises_left", episode=record.id)
             if not left:
                 await run(connection, "calls_cancel", episode=record.id, call="promise")
+                await run(connection, "unconfirmed_kept", episode=record.id)
             redraw(writing, record)
             writing.audit(
                 by.person_id,

@@ -14,6 +14,7 @@ from services.alert.domain.next_way import unconfirmed
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Purpose
 from services.alert.store import pings
+from services.alert.store.next_ways import wait_for
 from services.alert.store.rows import record_of
 from services.alert.store.sql import AWAY, Connection, all_of, one_of, run
 from services.alert.store.standings import records_of
@@ -240,14 +241,5 @@ class Escalating:
         # Who was called though somebody has it is not asked to take it.
         pages = [page.person for page in firing.pages if not page.risen]
         people = (*pages, *firing.would_page)
-        for one in unconfirmed(record, firing.step, people, around):
-            await run(
-                connection,
-                "unconfirmed_put",
-                episode=record.id,
-                person=one.person,
-                step=one.step,
-                paged_at=one.paged_at,
-                used=list(one.used),
-                due_at=one.due_at,
-            )
+        waits = unconfirmed(around.configuration, record, people, around.now, step=firing.step)
+        await wait_for(connection, record, waits)

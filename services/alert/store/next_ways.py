@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
 from psycopg.rows import DictRow
 
 from services.alert.domain.lifecycle import Record
-from services.alert.domain.next_way import FollowUp, Unconfirmed, follow_up
+from services.alert.domain.next_way import Call, FollowUp, Unconfirmed, follow_up
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Purpose
 from services.alert.store import pings
@@ -64,12 +64,12 @@ class NextWays:
             raise
         except Exception:
             log.exception("a page could not go on by the next way", episode=str(due["episode"]))
-            put_off = {"episode": due["episode"], "person": due["person"], "seconds": PUT_OFF}
-            await run(connection, "unconfirmed_put_off", **put_off)
+            key = {"episode": due["episode"], "person": due["person"], "call": due["call"]}
+            await run(connection, "unconfirmed_put_off", **key, seconds=PUT_OFF)
             return True
 
     async def _fire(self, connection: Connection, due: DictRow, stale: bool) -> bool:
-        key = {"episode": due["episode"], "person": due["person"]}
+        key = {"episode": due["episode"], "person": due["person"], "call": due["call"]}
         async with connection.transaction():
             if await one_of(connection, "timer_lock", conversation=due["conversation"]) is None:
                 return False  # somebody changes it right now, or it was merged
@@ -95,6 +95,8 @@ class NextWays:
 
     @staticmethod
     async def _reached(connection: Connection, record: Record, page: Unconfirmed) -> set[str]:
+        if page.call is not Call.step:
+            return set()  # each of its ways is a row of another number
         rows = await all_of(
             connection,
             "outbox_tried",
@@ -122,26 +124,63 @@ class NextWays:
                 writing.records[record.id] = record
                 for destination in record.destinations:
                     writing.send(record, destination, Purpose.card, "card")
-            writing.send(record, done.page.destination, Purpose.page, page.person, step=page.step)
-            await run(connection, "paged_add", **about, step=page.step, at=writing.now)
+            await self._wake(connection, record, page, done.page.destination, writing)
         if done.would_page:
             await run(connection, "would_page_add", **about, at=writing.now)
         if done.again is None:
-            await run(connection, "confirmed", **about)
+            await run(connection, "unconfirmed_end", **about, call=page.call.value)
         else:
             again = done.again
             await run(
                 connection,
                 "unconfirmed_change",
                 **about,
+                call=page.call.value,
                 used=list(again.used),
                 due_at=again.due_at,
             )
         await writing.flush(connection)
 
+    @staticmethod
+    async def _wake(
+        connection: Connection, record: Record, page: Unconfirmed, to: str, writing: Writing
+    ) -> None:
+        if page.call is Call.step:
+            writing.send(record, to, Purpose.page, page.person, step=page.step)
+        else:
+            made = await one_of(connection, "calls_made", episode=record.id)
+            number = made["calls"] if made else 0
+            writing.call(record, to, page.person, page.call.value, page.says or "", number)
+        if page.call is not Call.promise:
+            about = {"episode": record.id, "person": page.person}
+            await run(connection, "paged_add", **about, step=page.step, at=writing.now)
+
+
+async def wait_for(connection: Connection, record: Record, pages: Iterable[Unconfirmed]) -> None:
+    """These pages were just written, in this transaction: whoever does not confirm is woken otherwise."""
+    for one in pages:
+        await run(
+            connection,
+            "unconfirmed_put",
+            episode=record.id,
+            person=one.person,
+            call=one.call.value,
+            step=one.step,
+            paged_at=one.paged_at,
+            used=list(one.used),
+            says=one.says,
+            due_at=one.due_at,
+        )
+
 
 def unconfirmed_of(row: DictRow) -> Unconfirmed:
     """A stored page that waits to be confirmed."""
     return Unconfirmed(
-        row["person"], row["step"], row["paged_at"], tuple(row["used"]), row["due_at"]
+        row["person"],
+        row["step"],
+        row["paged_at"],
+        tuple(row["used"]),
+        row["due_at"],
+        Call(row["call"]),
+        row["says"],
     )

@@ -34,40 +34,57 @@ order by given.place
 
 -- name: unconfirmed_put
 -- A later page of the same person begins anew.
-insert into alert.unconfirmed (episode, person, step, paged_at, used, due_at)
-values (%(episode)s, %(person)s, %(step)s, %(paged_at)s, %(used)s, %(due_at)s)
-on conflict (episode, person) do update set
-    step = excluded.step, paged_at = excluded.paged_at, used = excluded.used, due_at = excluded.due_at
+insert into alert.unconfirmed (episode, person, call, step, paged_at, used, says, due_at)
+values (%(episode)s, %(person)s, %(call)s, %(step)s, %(paged_at)s, %(used)s, %(says)s, %(due_at)s)
+on conflict (episode, person, call) do update set
+    step = excluded.step, paged_at = excluded.paged_at, used = excluded.used, says = excluded.says,
+    due_at = excluded.due_at
 
 -- name: unconfirmed_due
-select u.episode, u.person, e.conversation from alert.unconfirmed u
+select u.episode, u.person, u.call, e.conversation from alert.unconfirmed u
 join alert.episodes e on e.id = u.episode
 where u.due_at <= alert.now()
 order by (cardinality(e.sensitive) > 0) desc, u.due_at
 limit %(limit)s
 
 -- name: unconfirmed_take
-select episode, person, step, paged_at, used, due_at, alert.now() as now from alert.unconfirmed
-where episode = %(episode)s and person = %(person)s and due_at <= alert.now()
+select episode, person, call, step, paged_at, used, says, due_at, alert.now() as now
+from alert.unconfirmed
+where episode = %(episode)s and person = %(person)s and call = %(call)s and due_at <= alert.now()
 
 -- name: unconfirmed_of
-select episode, person, step, paged_at, used, due_at from alert.unconfirmed
+select episode, person, call, step, paged_at, used, says, due_at from alert.unconfirmed
 where episode = %(episode)s order by due_at, person
 
 -- name: unconfirmed_change
 update alert.unconfirmed set used = %(used)s, due_at = %(due_at)s
-where episode = %(episode)s and person = %(person)s
+where episode = %(episode)s and person = %(person)s and call = %(call)s
 
 -- name: unconfirmed_put_off
 update alert.unconfirmed set due_at = alert.now() + make_interval(secs => %(seconds)s)
-where episode = %(episode)s and person = %(person)s and due_at <= alert.now()
+where episode = %(episode)s and person = %(person)s and call = %(call)s and due_at <= alert.now()
+
+-- name: unconfirmed_end
+delete from alert.unconfirmed
+where episode = %(episode)s and person = %(person)s and call = %(call)s
 
 -- name: unconfirmed_look
 -- It has become more urgent: shorter waits may hold.
-update alert.unconfirmed set due_at = least(due_at, %(at)s) where episode = %(episode)s
+update alert.unconfirmed set due_at = least(due_at, %(at)s) where episode = %(episode)s and call = ''
 
 -- name: unconfirmed_drop
-delete from alert.unconfirmed where episode = any(%(episodes)s::uuid[])
+-- Somebody has it, or it has ended. Who was handed it is still asked; a promise outlives its episode.
+delete from alert.unconfirmed u using alert.episodes e
+where e.id = u.episode and e.id = any(%(episodes)s::uuid[]) and u.call <> 'promise'
+  and not (u.call = 'handover' and e.state = 'claimed' and e.claimed_by = u.person)
+
+-- name: unconfirmed_hush
+-- Snoozed: nobody is asked until then. A promise is another matter.
+delete from alert.unconfirmed where episode = %(episode)s and call <> 'promise'
+
+-- name: unconfirmed_kept
+-- Every promise of the episode is kept.
+delete from alert.unconfirmed where episode = %(episode)s and call = 'promise'
 
 -- name: confirmed
 -- One person has shown that they are there: for one episode, or for all that they were paged for.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from services.alert.domain.contact_ways import way_to
 from services.alert.domain.lifecycle import Record
+from services.alert.domain.next_way import Call, unconfirmed
 from services.alert.domain.promises import woken_by_promise
 from services.alert.store.acting import Acting, redraw
 from services.alert.store.lines import say
+from services.alert.store.next_ways import wait_for
 from services.alert.store.refold import Held
 from services.alert.store.sql import Connection, all_of, one_of, run
 from services.alert.store.writing import Writing
@@ -58,7 +60,11 @@ class Reminders(Acting):
                 way = way_to(configuration, person, record.destinations, urgent=record.pressing)
                 assert way is not None  # they were chosen by it
                 calls = number["calls"] if number else 0
-                writing.call(record, way, person, "promise", words, calls)
+                writing.call(record, way, person, Call.promise.value, words, calls)
+            waits = unconfirmed(
+                configuration, record, woken, writing.now, call=Call.promise, says=words
+            )
+            await wait_for(connection, record, waits)
             await say(
                 connection,
                 writing,
