@@ -46,6 +46,10 @@ RULES = WAYS.replace(
     "     notification_rules: {urgent: [{by: slack}, {by: phone, after: 1m}], normal: [{by: email}]}}",
 )
 
+HERS = WAYS.replace('{at: "0%", targets: [{person: lea}]}', '{at: "0%", targets: [{person: mia}]}')
+"""What is sensitive pages Mia: nobody's allowance of pings runs out."""
+HURT = verdict(sensitive=frozenset({Sensitive.threat}))
+
 
 def ways(text: str, *, urgent: bool) -> list[tuple[str, int]]:
     found = page_ways(configuration(text), "mia", ("room",), urgent=urgent)
@@ -127,32 +131,28 @@ async def test_a_page_that_nobody_confirms_goes_on_by_the_next_way_beside_the_es
         assert told.value("presence_pages_total", destination="phones") == 1
 
 
-@pytest.mark.parametrize("act", ["claim", "note", "opened", "answer", "close", "snooze", "other"])
 async def test_whoever_presses_anything_is_not_woken_by_a_further_way(
-    postgres: FreshDatabase, act: str
+    postgres: FreshDatabase,
 ) -> None:
-    async with story(postgres(), configuration(WAYS)) as told:
-        await told.hear(notified("q", at(0)))
-        await paged(told)
-        episode = await told.only()
+    async with story(postgres(), configuration(HERS)) as told:
+        acts = ("claim", "note", "opened", "answer", "close", "snooze", "other")
+        await told.hear(*(notified(act, at(0), act, root=act, judged=HURT) for act in acts))
+        assert await paged(told) == [("mia", "safe")] * 7
+        rows = await told.rows("select openers[1], id::text from alert.episodes")
+        of = {opener.rpartition(":")[2]: episode for opener, episode in rows}
         await told.at(1)
-        match act:
-            case "claim":
-                await told.episodes.claim(episode, BEN)
-            case "note":
-                await told.doings.note(episode, MIA, "Looking.", "n1")
-            case "opened":
-                await told.episodes.confirm(episode, MIA)
-            case "answer":
-                await told.hear(notified("a", at(1), "air", outbound=True, to="ana", parent="q"))
-            case "close":
-                await told.episodes.close(episode, BEN, CloseReason.no_reply_needed)
-            case "snooze":
-                await told.doings.snooze(episode, BEN, at(9))
-            case "other":
-                await told.doings.note(episode, BEN, "Mia knows this one.", "n2")
-        await told.at(5)
-        assert await paged(told) == ([("mia", "push")] if act == "other" else [])
+        await told.episodes.claim(of["claim"], BEN)
+        await told.doings.note(of["note"], MIA, "Looking.", "n1")
+        await told.episodes.confirm(of["opened"], MIA)
+        said = notified("a", at(1), "air", outbound=True, to="answer", parent="answer")
+        await told.hear(said)
+        await told.episodes.close(of["close"], BEN, CloseReason.no_reply_needed)
+        await told.doings.snooze(of["snooze"], BEN, at(9))
+        # Somebody else's note says nothing of Mia.
+        await told.doings.note(of["other"], BEN, "Mia knows this one.", "n2")
+        await told.at(2)
+        assert await paged(told) == [("mia", "push")]
+        assert told.of(Purpose.page)[-1].episode_id == of["other"]
 
 
 async def test_i_am_here_confirms_every_page_of_that_person(postgres: FreshDatabase) -> None:
@@ -259,11 +259,8 @@ async def test_a_promise_that_is_due_goes_on_until_it_is_kept(postgres: FreshDat
 
 async def test_two_replicas_use_a_way_once(postgres: FreshDatabase) -> None:
     url = postgres()
-    async with story(url, configuration(WAYS)) as one, story(url, one.file, fresh=False) as two:
-        hurt = verdict(sensitive=frozenset({Sensitive.threat}))
-        team = WAYS.replace("targets: [{person: lea}]}\ndest", "targets: [{person: mia}]}\ndest")
-        one.file = two.file = configuration(team)
-        await one.hear(*(notified(f"q{n}", at(0), f"p{n}", judged=hurt) for n in range(8)))
+    async with story(url, configuration(HERS)) as one, story(url, one.file, fresh=False) as two:
+        await one.hear(*(notified(f"q{n}", at(0), f"p{n}", judged=HURT) for n in range(8)))
         await one.sweep()
         await one.at(2)
         fired = await asyncio.gather(*(told.next_ways.fire_due() for told in (one, two, one, two)))
