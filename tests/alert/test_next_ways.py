@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
@@ -83,6 +84,21 @@ def test_a_rule_that_leads_nowhere_is_refused_with_the_file() -> None:
         configuration(RULES.replace("email: mia@air.example,\n", "\n"))
     with pytest.raises(WrongConfiguration, match="no destination reaches anybody by phone"):
         configuration(RULES.replace("  - {id: phones, kind: phone}\n", ""))
+
+
+def test_where_the_places_are_others_a_rules_way_that_is_not_there_is_left_out() -> None:
+    team = configuration(RULES)
+    for kinds, found in (
+        (("slack",), ("room",)),
+        (("phone",), ("phones",)),
+        (("apprise",), ("push",)),
+    ):
+        here = tuple(one for one in team.destinations if one.kind in kinds)
+        ways_here = page_ways(
+            team.model_copy(update={"destinations": here}), "mia", (), urgent=True
+        )
+        assert tuple(one.destination for one in ways_here) == found
+        assert ways_here[0].after == timedelta(0)
 
 
 def test_rules_that_make_no_sense_are_refused() -> None:

@@ -6,7 +6,7 @@ What a person wrote in presence.yaml decides: their `notification_rules` for thi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from services.contracts.configuration import CONTACT_OF, Configuration, Contact, Person
@@ -30,7 +30,8 @@ def page_ways(
 ) -> tuple[Way, ...]:
     """The ways of a page, one a kind of contact; the first is used at once.
 
-    Rules name only ways that exist: presence.yaml is refused otherwise.
+    presence.yaml is refused where a rule leads nowhere. A practice has other places than the file: there a
+    way without one is left out, and somebody whose rules all lead elsewhere is reached as without rules.
     """
     person = configuration.person(person_id)
     if person is None:
@@ -40,13 +41,14 @@ def page_ways(
     for destination in ways_to(configuration, person_id, preferred):
         places.setdefault(CONTACT_OF[kinds[destination]], destination)
     rules = person.notification_rules.urgent if urgent else person.notification_rules.normal
-    if rules:
-        return tuple(Way(rule.by, places[rule.by], rule.after) for rule in rules)
-    named = [one for one in places if not person.contacts or one in person.contacts]
-    return tuple(
-        Way(contact, places[contact], APART[urgent] * place)
-        for place, contact in enumerate(named or places)
-    )
+    found = [Way(one.by, places[one.by], one.after) for one in rules if one.by in places]
+    if not found:
+        named = [one for one in places if not person.contacts or one in person.contacts]
+        found = [
+            Way(contact, places[contact], APART[urgent] * place)
+            for place, contact in enumerate(named or places)
+        ]
+    return (replace(found[0], after=timedelta(0)), *found[1:]) if found else ()
 
 
 def way_to(
