@@ -31,6 +31,7 @@ from services.alert.home_tabs import HomeTabs
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
 from services.alert.practice.part import open_part
+from services.alert.read_at_start import ReadAtStart
 from services.alert.rota_watch import RotaWatch
 from services.alert.store import configurations
 from services.alert.store.acts import PostgresEpisodes
@@ -38,15 +39,18 @@ from services.alert.store.announcements import Announcements
 from services.alert.store.answering import Outgoing
 from services.alert.store.answers import Answers
 from services.alert.store.boards.kinds import open_keepers
-from services.alert.store.doings import Doings, Reminders
+from services.alert.store.boards.troubles import Troubles
+from services.alert.store.doings import Doings
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
 from services.alert.store.folding import Folding
 from services.alert.store.grouping import Grouping
 from services.alert.store.in_force import InForce
 from services.alert.store.inbox import Inbox
+from services.alert.store.next_ways import NextWays
 from services.alert.store.outbox import PostgresOutbox
 from services.alert.store.overrides import PostgresRoster
+from services.alert.store.reminders import Reminders
 from services.alert.store.shift_starts import PostgresShiftStarts
 from services.alert.store.texts import Texts
 from services.alert.subscriptions import Subscriptions
@@ -142,6 +146,7 @@ class AlertService:
             open_keepers(self._pool, self.active, self._episodes, self._metrics, self._starts),
             self._wake.changed,
         )
+        self._read_at_start = ReadAtStart(loaded.configuration, Troubles(self._pool), self._clock)
         self._file = TeamFile(
             settings.config, loaded.sha256, self._pool, self._clock.now, (destination_secrets,)
         )
@@ -326,6 +331,7 @@ class AlertService:
             folding=Folding(self._pool, self.active),
             grouping=Grouping(self._pool),
             escalating=Escalating(self._pool, self.active, self._metrics, self._in_force.refresh),
+            next_ways=NextWays(self._pool, self.active, self._metrics, self._in_force.refresh),
             announcements=Announcements(self._pool, self._producer),
             figures=Figures(self._pool, self._metrics),
             outgoing=self._outgoing,
@@ -387,6 +393,7 @@ class AlertService:
                 await self._file.look()
                 async with self._pool.connection() as connection:
                     changed = await self._in_force.refresh(connection)
+                changed = await self._read_at_start.look(self.active()) or changed
             except OperationalError as error:
                 log.warning("the active configuration could not be read", error=str(error))
                 continue

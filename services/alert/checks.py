@@ -18,12 +18,13 @@ from services.alert.chat.destinations import Secret, open_destinations
 from services.alert.chat.links import SHORTEST_SECRET, Links
 from services.alert.chat.slack_client import SlackClient, SlackRefusal
 from services.alert.chat.teams_connector import Connector
-from services.alert.domain.firing import ways_to
+from services.alert.domain.contact_ways import ways_to
 from services.alert.ports import DeliveryReason, Destination
 from services.contracts.configuration import (
     AppriseDestination,
     Configuration,
     EmailDestination,
+    PhoneDestination,
     SlackDestination,
     TeamsBotDestination,
     TeamsWorkflowDestination,
@@ -58,6 +59,8 @@ def destination_checks(
             yield Check(DESTINATIONS, f"Teams bot {one.id}", _teams_bot(one, secret, clock))
         elif isinstance(one, AppriseDestination | EmailDestination):
             yield Check(DESTINATIONS, f"Apprise {one.id}", _apprise(one, secret))
+        elif isinstance(one, PhoneDestination):
+            yield Check(DESTINATIONS, f"Phones {one.id}", _phones(one, configuration, secret))
         else:
             yield Check(DESTINATIONS, f"Teams {one.id}", _teams(one, secret))
     yield answered(DESTINATIONS, "people on call", judge_people(configuration))
@@ -169,6 +172,22 @@ def _apprise(
         if not known:
             return wrong("Apprise does not know this address", f"mend {one.url}: see its wiki")
         return good("the address has a form that Apprise knows; --send-test shows whether it works")
+
+    return look
+
+
+def _phones(
+    one: PhoneDestination, configuration: Configuration, secret: Secret
+) -> Callable[[], Awaitable[Finding]]:
+    async def look() -> Finding:
+        named = {person.id: person.phone for person in configuration.people if person.phone}
+        if not named:
+            return wrong("nobody has a `phone`", f"add one to somebody, or take {one.id} out")
+        for person, name in named.items():
+            address = secret(name).get_secret_value()
+            if not await asyncio.to_thread(knows_address, address):
+                return wrong(f"Apprise does not know {person}'s address", f"mend {name}")
+        return good(f"{len(named)} people have an address of a form that Apprise knows")
 
     return look
 
@@ -299,6 +318,8 @@ def test_line_checks(
 ) -> Iterator[Check]:
     """Post a marked line to each destination: really sent, so only when asked for."""
     for one in configuration.destinations:
+        if isinstance(one, PhoneDestination):
+            continue  # it has no channel, and nobody is called for a test
         alone = configuration.model_copy(update={"destinations": (one,)})
         try:
             channels = open_destinations(alone, secret=secret, links=links, clock=clock)

@@ -175,9 +175,13 @@ class AlertMetrics:
 
     def fired(self, record: Record, firing: Firing) -> None:
         """A timer fired."""
-        last = len(record.policy.steps)
         for step, why in firing.reasons:
-            self.escalations.labels(str(step) if step < last else "end", why.value).inc()
+            self.stepped(record, step, why)
+
+    def stepped(self, record: Record, step: int, why: Why) -> None:
+        """What became of a step, or of a page that it brought."""
+        name = str(step) if step < len(record.policy.steps) else "end"
+        self.escalations.labels(name, why.value).inc()
 
     def paged(self, destination: str) -> None:
         """A page was delivered."""

@@ -93,6 +93,8 @@ class Delivery:
     """In the place of the card, where the row is about a board: for card and page."""
     taken_at: datetime | None = None
     """The outbox's own time when it was handed out: its times are by that clock."""
+    at_home: bool = True
+    """Whether the card belongs there; False: it stands in for a place that took no messages."""
 
     @property
     def subject(self) -> str:
@@ -279,6 +281,10 @@ class Episodes(Protocol):
         self, episode_id: str, by: Actor, to: Label, reason: str | None = None
     ) -> ActResult:
         """ "Not for us": final for the item, travels as a correction."""
+        ...
+
+    async def confirm(self, episode_id: str, by: Actor) -> None:
+        """A press that only opened a form: whoever presses is there, and is not woken by a further way."""
         ...
 
     async def card(self, episode_id: str, reader: str | None = None) -> Card | None:

@@ -23,12 +23,13 @@ from services.alert.metrics import AlertMetrics
 from services.alert.rounds import AWAY, every
 from services.alert.store.announcements import Announcements
 from services.alert.store.answering import Outgoing
-from services.alert.store.doings import Reminders
 from services.alert.store.escalating import Escalating
 from services.alert.store.figures import Figures
 from services.alert.store.folding import Folding
 from services.alert.store.grouping import Grouping
 from services.alert.store.inbox import Inbox, RawEvent
+from services.alert.store.next_ways import NextWays
+from services.alert.store.reminders import Reminders
 from services.alert.store.texts import Texts
 from services.contracts.configuration import Configuration
 from services.runtime.clock import Clock
@@ -67,6 +68,7 @@ class Sweep:
         folding: Folding,
         grouping: Grouping,
         escalating: Escalating,
+        next_ways: NextWays,
         announcements: Announcements,
         figures: Figures,
         outgoing: Outgoing,
@@ -85,6 +87,7 @@ class Sweep:
         self._folding = folding
         self._grouping = grouping
         self._escalating = escalating
+        self._next_ways = next_ways
         self._announcements = announcements
         self._figures = figures
         self._outgoing = outgoing
@@ -144,7 +147,9 @@ class Sweep:
         allowed = await self._intake.permission()
         if not allowed.page:
             return False
-        fired = await self._escalating.fire_due(stale=allowed.stale)
+        # Older pages first: where a person's pings are used up, the next one allowed is theirs.
+        fired = await self._next_ways.fire_due(stale=allowed.stale)
+        fired += await self._escalating.fire_due(stale=allowed.stale)
         if fired:
             self._wake.changed()
         return fired > 0

@@ -241,6 +241,7 @@ class MemoryEpisodes:
         self.rows: list[EpisodeRow] = []
         self.readers: list[str | None] = []
         """For whom cards were asked."""
+        self.confirmed: list[tuple[str, str]] = []
 
     def _act(self, episode_id: str, by: Actor, what: object, **changes: Any) -> ActResult:
         found = self.cards.get(episode_id)
@@ -274,6 +275,10 @@ class MemoryEpisodes:
         if found and found.masked and to is Label.spam and not reason:
             return ActResult.reason_needed
         return self._act(episode_id, by, (to, reason), state=CardState.relabelled, acts=())
+
+    async def confirm(self, episode_id: str, by: Actor) -> None:
+        """They are there."""
+        self.confirmed.append((episode_id, by.person_id))
 
     async def card(self, episode_id: str, reader: str | None = None) -> Card | None:
         """The card as it is now."""

@@ -19,12 +19,14 @@ from services.alert.store.acts import PostgresEpisodes
 from services.alert.store.answering import Outgoing
 from services.alert.store.answers import Answers
 from services.alert.store.boards.kinds import open_keepers
-from services.alert.store.doings import Doings, Reminders
+from services.alert.store.doings import Doings
 from services.alert.store.escalating import Escalating
 from services.alert.store.folding import Folding
 from services.alert.store.grouping import Grouping
 from services.alert.store.inbox import Inbox, Position, RawEvent
+from services.alert.store.next_ways import NextWays
 from services.alert.store.outbox import PostgresOutbox
+from services.alert.store.reminders import Reminders
 from services.contracts.configuration import Configuration
 from services.contracts.events import ClassifiedNotification, Outcome, OutcomeState, Reply
 from services.runtime.postgres import Pool, create_pool, migrate
@@ -48,6 +50,7 @@ class Story:
     folding: Folding
     grouping: Grouping
     escalating: Escalating
+    next_ways: NextWays
     outbox: PostgresOutbox
     episodes: PostgresEpisodes
     boards: LiveBoards
@@ -105,7 +108,7 @@ class Story:
         """Fire what is due and deliver it; who was paged, in order."""
         await self.outgoing.round()
         await self.reminders.round()
-        while await self.escalating.fire_due():
+        while await self.next_ways.fire_due() + await self.escalating.fire_due():
             pass
         return await self.keep()
 
@@ -227,6 +230,7 @@ async def story(
             folding=Folding(pool, lambda: told.file),
             grouping=Grouping(pool),
             escalating=Escalating(pool, lambda: told.file, metrics),
+            next_ways=NextWays(pool, lambda: told.file, metrics),
             outbox=PostgresOutbox(pool, lambda: told.file, metrics),
             episodes=episodes,
             answers=Answers(pool, lambda: told.file, metrics),

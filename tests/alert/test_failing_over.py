@@ -6,7 +6,7 @@ import pytest
 
 from services.alert.chat.pace import Breaker
 from services.alert.domain.boards.board import BoardKind
-from services.alert.domain.firing import ways_to
+from services.alert.domain.contact_ways import ways_to
 from services.alert.ports import DeliveryReason, Purpose
 from services.alert.store.standing_in import fallbacks
 from services.runtime.errors import WrongConfiguration

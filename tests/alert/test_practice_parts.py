@@ -20,7 +20,7 @@ from services.alert.chat.practice.slack import PracticeSlackClient
 from services.alert.chat.slack_blocks import card_blocks
 from services.alert.chat.slack_modals import modal
 from services.alert.domain.card import CardAct
-from services.alert.domain.firing import way_to
+from services.alert.domain.contact_ways import way_to
 from services.alert.domain.practice.debrief import Debrief, Handled
 from services.alert.domain.practice.script import TooLong, script
 from services.alert.domain.practice.team import Reached, practised

@@ -3,9 +3,10 @@
     python -m tests.faults.alert_run --minutes 10
 
 Twenty matters a minute open with short answer budgets, so that each has several steps, by direct message and
-in the channel. People answer, claim, snooze and close some of them at random, through whichever replica is
-there. The chat (a strict Slack twin in this process) writes down each post with its delivery's id, and takes
-its time before and after it has posted, so that many a kill comes in the middle of a send.
+in the channel; the first of those paged never confirms and is called on the phone besides. People answer,
+claim, snooze and close some of them at random, through whichever replica is there. The chat (a strict Slack
+twin in this process, and a telephone) writes down each post with its delivery's id, and takes its time before
+and after it has posted, so that many a kill comes in the middle of a send.
 
 What must hold at the end, by an account of its own: each question is one episode; each step of each episode
 that was due is posted, and posted once; a post whose sender died is found again and not repeated (at most
@@ -46,23 +47,36 @@ from deploy.local.chat.app import ChatSettings, create_app, people_and_channels
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from deploy.local.serving import StreamServer
+from services.alert.chat.links import Links
 from services.alert.chat.slack_act_forms import ACT_CALLBACK
 from services.alert.chat.slack_modals import CLOSE_CALLBACK
 from services.contracts.configuration import Configuration
 from services.contracts.events import ClassifiedNotification, Sensitive
 from services.contracts.topics import CLASSIFIED
 from services.runtime.asgi import App, Receive, Scope, Send
+from services.runtime.clock import SystemClock
 from tests.alert.builders import iid, notified, verdict
 from tests.faults.ingest_run import SAY, Replica, table
 from tests.integration.ingest_service import settings_for
 
 SIGNING_SECRET = "signing-secret-of-the-faults"
 CHANNEL = "C0CARE"
+LINK_SECRET = "the link secret of the fault runs, long enough"
 SHARES = (0, 15, 30, 45)
 """Of the answer budget: when the steps are due."""
+PHONES, CALLED_AFTER = "phones", 4
+"""Seconds after her page, which she never confirms, Mia is called."""
 ACTS = ("leave", "leave", "leave", "answer", "answer", "claim", "snooze", "close", "answer_claimed")
 HOP = 2.0
 """Seconds that a request which had begun may take to reach the chat."""
+
+
+CALLED = {
+    "phone": "PRESENCE_MIA_PHONE",
+    "notification_rules": {
+        "urgent": [{"by": "slack"}, {"by": "phone", "after": f"{CALLED_AFTER}s"}]
+    },
+}
 
 
 def configuration(chat: str, budget: float) -> dict[str, Any]:
@@ -86,6 +100,7 @@ def configuration(chat: str, budget: float) -> dict[str, Any]:
         "accounts": [{"id": "4001", "brand": "air", "platform": "x", "quiet_start": "0s"}],
         "people": [
             {"id": one, "name": one.title(), "slack": f"U0{one.upper()}", "zone": "UTC"}
+            | (CALLED if one == "mia" else {})
             for one in people
         ],
         "rotas": [{"id": "social", "zone": "UTC", "layers": [{"id": "week", "rotation": week}]}],
@@ -93,7 +108,10 @@ def configuration(chat: str, budget: float) -> dict[str, Any]:
             {"id": "threat", **common, "steps": threats, "fallback": {"person": "fay"}},
             {"id": "plain", **common, "steps": lines},
         ],
-        "destinations": [{**care, "posts_per_second": 1000, "updates_per_second": 1000}],
+        "destinations": [
+            {**care, "posts_per_second": 1000, "updates_per_second": 1000},
+            {"id": PHONES, "kind": "phone", "posts_per_second": 1000},
+        ],
         "routes": [
             {
                 "id": "threat",
@@ -118,13 +136,20 @@ class Post:
 class SlowChat:
     """Before the chat: a line that takes its time, and a list of what was posted when."""
 
-    def __init__(self, app: App, chance: random.Random, posts: list[Post]) -> None:
+    def __init__(
+        self, app: App, chance: random.Random, posts: list[Post], calls: list[tuple[str, float]]
+    ) -> None:
         self._app = app
         self._chance = chance
         self.posts = posts
+        self.calls = calls
+        self._links = Links("http://127.0.0.1:1", SecretStr(LINK_SECRET), SystemClock())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not str(scope["path"]).endswith("chat.postMessage"):
+        calls = scope["type"] == "http" and str(scope["path"]) == "/phone"
+        if not calls and (
+            scope["type"] != "http" or not str(scope["path"]).endswith("chat.postMessage")
+        ):
             await self._app(scope, receive, send)
             return
         body = b""
@@ -143,8 +168,14 @@ class SlowChat:
             said.append(message)
 
         # The caller may be dead by now: what it asked for happens all the same.
-        await self._app(scope, again, keep)
-        self._write_down(body, b"".join(one.get("body", b"") for one in said), arrived)
+        if calls:
+            token = orjson.loads(body)["message"].rsplit("/", 1)[-1]
+            self.calls.append((self._links.read_episode(token).episode_id, arrived))
+            said.append({"type": "http.response.start", "status": 200, "headers": []})
+            said.append({"type": "http.response.body", "body": b""})
+        else:
+            await self._app(scope, again, keep)
+            self._write_down(body, b"".join(one.get("body", b"") for one in said), arrived)
         await asyncio.sleep(self._chance.uniform(0, 0.5))
         for message in said:
             await send(message)
@@ -203,6 +234,8 @@ class Run:
         self.chance = random.Random(seed)
         self.tally = Tally()
         self.posts: list[Post] = []
+        self.calls: list[tuple[str, float]] = []
+        """Episodes that Mia was called for, and when."""
         self.kafka = LocalKafka(folder / "kafka", port=ports.pick(None))
         self.postgres = LocalPostgres(folder / "postgres", port=None)
         self.replicas: list[Replica] = []
@@ -231,7 +264,8 @@ class Run:
                 base_url=chat,
             )
         )
-        app.add_middleware(SlowChat, chance=random.Random(self.chance.random()), posts=self.posts)
+        chance = random.Random(self.chance.random())
+        app.add_middleware(SlowChat, chance=chance, posts=self.posts, calls=self.calls)
         self._slack = StreamServer(app, port)
         self._thread = threading.Thread(target=self._slack.run, daemon=True)
         self._thread.start()
@@ -242,7 +276,8 @@ class Run:
             "PRESENCE_CONFIG": str(written),
             "PRESENCE_KAFKA": self.kafka.bootstrap,
             "PRESENCE_DATABASE_URL": self.database,
-            "PRESENCE_LINK_SECRET": "the link secret of the fault runs, long enough",
+            "PRESENCE_LINK_SECRET": LINK_SECRET,
+            "PRESENCE_MIA_PHONE": f"json://127.0.0.1:{port}/phone",
             "PRESENCE_PUBLIC_URL": "http://127.0.0.1:1",
             "PRESENCE_HOST": "127.0.0.1",
         }
@@ -403,7 +438,7 @@ class Run:
             )
         }
         posts: dict[str, list[Post]] = {}
-        for post in self.posts:
+        for post in (*self.posts, *self._called(effects)):
             posts.setdefault(post.delivery, []).append(post)
         matters = {iid(one.native): one for one in self.tally.matters}
         steps = _steps_posted(effects, posts)
@@ -424,6 +459,7 @@ class Run:
             "presses_that_met_a_dead_replica": dict(self.tally.refused),
             **counts,
             "posts": len(self.posts),
+            "calls": len(self.calls),
             "cards": sum(1 for row in effects.values() if _posted(row, posts) == "card"),
             "steps_posted": sum(len(found) for found in steps.values()),
             "sends_hit_by_a_crash": sum(row["attempt"] > 1 for row in effects.values()),
@@ -441,12 +477,28 @@ class Run:
             "posted_after_it_was_due_seconds": _spread(late),
         }
 
+    def _called(self, effects: Effects) -> list[Post]:
+        """A call carries no delivery's id: it is the one page of its episode that goes by phone."""
+        rows = {
+            str(row["episode"]): name
+            for name, row in effects.items()
+            if row["destination"] == PHONES
+        }
+        return [Post(rows.get(episode, ""), PHONES, at) for episode, at in self.calls]
+
     def _missing(self, steps: dict[str, Counter[str]], until: datetime) -> list[tuple[str, str]]:
-        """Steps of matters that nobody touched which were due and are not in the chat."""
+        """Steps and calls of matters that nobody touched which were due and did not come."""
         missing = []
         for matter in self.tally.matters:
             if not matter.left_alone:
                 continue
+            called = matter.at + timedelta(seconds=CALLED_AFTER)
+            if (
+                matter.threat
+                and called <= until
+                and not steps.get(iid(matter.native), Counter())["0/phones"]
+            ):
+                missing.append((matter.native, "call"))
             for number, share in enumerate(SHARES):
                 due = matter.at + timedelta(seconds=self.budget * share / 100)
                 if due <= until and not steps.get(iid(matter.native), Counter())[str(number)]:
@@ -521,7 +573,7 @@ def _steps_posted(effects: Effects, posts: Posts) -> dict[str, Counter[str]]:
         row = effects.get(name)
         if row is None or not _is_step(row):
             continue
-        step = str(row["step"])
+        step = str(row["step"]) + ("/phones" if row["destination"] == PHONES else "")
         if row["step"] >= len(SHARES) or row["round"]:
             step = f"{row['round']}/{row['step']}/{row['target']}"
         found.setdefault(row["opener"], Counter())[step] += len(done)
@@ -555,6 +607,8 @@ def _lateness(
     for name, done in posts.items():
         row = effects.get(name)
         if row is None or not _is_step(row) or row["step"] >= len(SHARES):
+            continue
+        if row["destination"] == PHONES:
             continue
         matter = matters[row["opener"]]
         if matter.left_alone:

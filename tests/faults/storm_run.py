@@ -42,8 +42,8 @@ from services.alert.chat.metrics import DeliveryMetrics
 from services.alert.chat.pace import Pace
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.slack_client import SlackClient
+from services.alert.domain.allowance import PINGS, PINGS_WITHIN
 from services.alert.domain.boards.board import BoardKind
-from services.alert.domain.escalation import PINGS, PINGS_WITHIN
 from services.alert.ports import Delivery, Destination, Purpose
 from services.contracts.events import Sensitive
 from services.runtime.clock import ManualClock
@@ -118,7 +118,7 @@ class World:
         """A second (or more) goes by: steps fire, and everything that is due is delivered."""
         async with self.told.pool.connection() as connection:
             await connection.execute("update alert.test_clock set at = %s", (self.now,))
-        while await self.told.escalating.fire_due():
+        while await self.told.next_ways.fire_due() + await self.told.escalating.fire_due():
             pass
         if boards:
             await self.told.boards.round()

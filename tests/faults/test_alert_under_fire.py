@@ -51,3 +51,4 @@ async def test_replicas_that_are_killed_post_every_step_once(tmp_path: Path) -> 
     figures = await run(one)
     assert failures(figures) == [], figures
     assert figures["steps_posted"] > 30
+    assert figures["calls"] > 3

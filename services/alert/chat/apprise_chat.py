@@ -43,7 +43,7 @@ class AppriseDestination:
     def __init__(
         self,
         destination_id: str,
-        url: SecretStr,
+        url: SecretStr | None,
         links: Links,
         secret: Secret,
         *,
@@ -111,22 +111,32 @@ class AppriseDestination:
 
     def _own(self, person: PersonRef) -> SecretStr:
         if person.chat_id is None:
-            lacks = "email" if self._by_email else "notify"
+            lacks = {"apprise": "notify"}.get(self.kind, self.kind)
             raise Permanent(
                 DeliveryReason.not_found, f"{person.id} has no {lacks} in presence.yaml"
             )
-        if self._by_email:
+        if self._by_email and self._url is not None:
             return SecretStr(addressed(self._url.get_secret_value(), person.chat_id))
         try:
             return self._secret(person.chat_id)
         except WrongConfiguration as error:
             raise Permanent(DeliveryReason.not_found, f"{person.id}: {error}") from None
 
-    async def _send(self, url: SecretStr, text: PlainCard) -> None:
+    async def _send(self, url: SecretStr | None, text: PlainCard) -> None:
+        if url is None:
+            raise Permanent(DeliveryReason.invalid, f"{self.id} has no channel: it pages people")
         arrived, said = await asyncio.to_thread(_notify, url.get_secret_value(), text)
         if arrived:
             return
         _judge(self.id, said)
+
+
+class PhoneDestination(AppriseDestination):
+    """Text messages and calls: pages only, each to the address that the person's `phone` names."""
+
+    def __init__(self, destination_id: str, links: Links, secret: Secret) -> None:
+        super().__init__(destination_id, None, links, secret)
+        self.kind = "phone"
 
 
 def addressed(url: str, email: str) -> str:

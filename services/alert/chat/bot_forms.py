@@ -131,7 +131,7 @@ def answer_form(
         buttons.append(submit(other, SWITCH, episode, private=form.other.private))
     for one in form.saved[:_SAVED_MOST]:
         begin = submit(f"Begin with: {clip(one_line(one.name), 40)}", SWITCH, episode)
-        begin["data"] |= {"private": form.way.private, SAVED: one.id}
+        begin["data"] |= {"private": form.way.private, SAVED: one.id, "answer": form.answer_id}
         buttons.append({**begin, "mode": "secondary", "associatedInputs": "none"})
     return content_of(body, buttons, where)
 

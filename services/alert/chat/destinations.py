@@ -18,7 +18,7 @@ from services.alert.chat.teams import TeamsWorkflowDestination
 from services.alert.chat.teams_bot import TeamsBotDestination
 from services.alert.chat.teams_connector import Connector
 from services.alert.chat.teams_tokens import SERVICE_HOSTS, BotTokens
-from services.alert.domain.firing import chat_id, ways_to
+from services.alert.domain.contact_ways import chat_id, ways_to
 from services.alert.ports import DeliveryReason, Destination, Outbox, PersonRef
 from services.contracts import configuration as sections
 from services.contracts.configuration import Configuration
@@ -90,6 +90,10 @@ class _Opening:
                 by_email = isinstance(section, sections.EmailDestination)
                 url = self.secret(section.url)
                 return AppriseDestination(section.id, url, links, self.secret, by_email=by_email)
+            case sections.PhoneDestination():
+                from services.alert.chat.apprise_chat import PhoneDestination
+
+                return PhoneDestination(section.id, links, self.secret)
 
     def _connector(self, section: sections.TeamsBotDestination) -> Connector:
         """One a bot: its channels share the token and the connections."""

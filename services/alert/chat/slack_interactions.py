@@ -196,6 +196,8 @@ class SlackInteractions:
                 continue
             trigger = str(payload["trigger_id"])
             press = Press(name, value, channel, member, person, trigger, view)
+            if name in CardAct.__members__:
+                await self._episodes.confirm(value, press.actor)
             if name == CardAct.claim:
                 result = await self._episodes.claim(value, press.actor)
                 await self._tell(result, value, channel, member)

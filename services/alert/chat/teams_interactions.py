@@ -167,6 +167,7 @@ class TeamsInteractions:
         act = CardAct(verb)
         if act is CardAct.answer:
             return _answer(await self._answers.form(about, by))
+        await self._episodes.confirm(about, by)
         card = await self._episodes.card(about, person.id)
         if card is None:
             return _told(said(ActResult.unknown, None))
@@ -193,7 +194,11 @@ class TeamsInteractions:
         if verb == bot_forms.SEND:
             return await self._send(data, person)
         if verb == bot_forms.SWITCH:
-            form = await self._answers.form(about, by, private=bool(data["private"]))
+            form = (
+                await self._answers.review(str(data["answer"]), by)
+                if data.get("answer")
+                else await self._answers.form(about, by, private=bool(data["private"]))
+            )
             if isinstance(form, Done):
                 return _told(_says(form))
             saved = next((one for one in form.saved if one.id == data.get(bot_forms.SAVED)), None)

@@ -20,14 +20,14 @@ from services.alert.chat.links import EpisodeLink, LinkError, Links
 from services.alert.chat.slack_act_forms import LATER, NEXT, later
 from services.alert.console.pressing import Pressing
 from services.alert.domain.answering import Warned
-from services.alert.domain.card import CardAct, LineAct
+from services.alert.domain.card import Card, CardAct, LineAct, StatusKind
 from services.alert.ports import Actor, ActResult
 from services.contracts.configuration import Configuration, Person
 from services.runtime.clock import Clock
 
 Field = Annotated[str, Form(max_length=4_000)]
 Text = Annotated[str, Form(max_length=50_000)]
-_WORDS = 3_000
+_WORDS, _WHY = 3_000, 500
 
 
 class ActPages:
@@ -66,9 +66,10 @@ class ActPages:
         sent_with: Field = "",
         seen: Field = "",
         accepted: Field = "",
+        ref: Field = "",
         text: Text = "",
     ) -> Response:
-        """Open the form, turn it public or private, or send it."""
+        """Open the form, turn it public or private, or send it. `ref`: the trainee's answer that it edits."""
         known = self._who(request, token, form)
         if isinstance(known, Response):
             return known
@@ -76,21 +77,22 @@ class ActPages:
         by = Actor(person.id, "link")
         wanted = {"yes": True, "no": False}.get(private)
         if step != "send":
-            found = await self._answers.form(link.episode_id, by, private=wanted)
+            found = await self._opened(link.episode_id, by, ref, wanted)
             return self._form(request, token, person, found, text=text)
-        done = await self._answers.send(
-            Written(
-                request=sent_with,
-                episode_id=link.episode_id,
-                text=text,
-                private=bool(wanted),
-                seen=seen,
-                accepted=frozenset(accepted.split()),
-            ),
-            by,
+        written = Written(
+            request=sent_with,
+            episode_id=link.episode_id,
+            text=text,
+            private=bool(wanted),
+            seen=seen,
+            accepted=frozenset(accepted.split()),
         )
+        if ref:
+            done = await self._answers.approve(ref, by, written)
+        else:
+            done = await self._answers.send(written, by)
         if done.result is ActResult.cautioned or done.result is ActResult.impossible:
-            found = await self._answers.form(link.episode_id, by, private=wanted)
+            found = await self._opened(link.episode_id, by, ref, wanted)
             return self._form(
                 request, token, person, found, text=text, asked=done.warned, wrong=done.says
             )
@@ -98,6 +100,13 @@ class ActPages:
             says = f"{done.says or said(done.result, None)} Your text was: {text}"
             return self._pressing.message(409, "Not sent", says)
         return self._back(token, person, done.result)
+
+    async def _opened(
+        self, episode_id: str, by: Actor, ref: str, private: bool | None
+    ) -> AnswerForm | Done:
+        if ref:
+            return await self._answers.review(ref, by)
+        return await self._answers.form(episode_id, by, private=private)
 
     async def do(
         self,
@@ -140,10 +149,8 @@ class ActPages:
         text: str,
     ) -> Done:
         by, now = Actor(person.id, "link"), self._clock.now()
-        if act == LineAct.undo:
-            return await self._answers.undo(ref, by)
-        if act == LineAct.kept:
-            return await self._doings.keep(ref, by)
+        if act in LineAct.__members__:
+            return await self._about_an_answer(LineAct(act), ref, by, text)
         match CardAct(act):
             case CardAct.snooze:
                 until = later(choice, now, person.zone)
@@ -164,12 +171,25 @@ class ActPages:
             case _:
                 raise ValueError(act)
 
-    async def choices(
-        self, episode_id: str, person: Person, acts: tuple[CardAct, ...]
-    ) -> dict[str, object]:
+    async def _about_an_answer(self, act: LineAct, ref: str, by: Actor, text: str) -> Done:
+        match act:
+            case LineAct.undo:
+                return await self._answers.undo(ref, by)
+            case LineAct.approve:
+                return await self._answers.approve(ref, by)
+            case LineAct.reject:
+                return await self._answers.reject(ref, by, text[:_WHY])
+            case LineAct.it_is_there | LineAct.send_again:
+                return await self._answers.settle(ref, by, there=act is LineAct.it_is_there)
+            case LineAct.kept:
+                return await self._doings.keep(ref, by)
+        raise ValueError(f"{act.value} has a form of its own")
+
+    async def choices(self, card: Card, person: Person) -> dict[str, object]:
         """What the episode's page offers beside claiming and closing."""
         by = Actor(person.id, "link")
-        asked = CardAct.answered_in_private in acts
+        episode_id = card.episode_id
+        asked = CardAct.answered_in_private in card.acts
         people = [
             one for one in self._configuration().people if one.may_answer and one.id != person.id
         ]
@@ -177,9 +197,20 @@ class ActPages:
         return {
             "times": {k: v for k, v in LATER.items() if later(k, now, person.zone) > now},
             "whom": {NEXT: "Whoever is next in the rota", **{one.id: one.name for one in people}},
+            "reviews": await self._reviews(card, by),
             "private_answers": await self._doings.private_answers(episode_id, by) if asked else [],
             "sent_with": secrets.token_hex(12),
         }
+
+    async def _reviews(self, card: Card, by: Actor) -> dict[str, tuple[AnswerForm, str]]:
+        """Trainees' answers that this person may send, by id, with what sending them would be."""
+        found: dict[str, tuple[AnswerForm, str]] = {}
+        for one in card.status:
+            if one.kind is StatusKind.review and one.ref is not None:
+                form = await self._answers.review(one.ref, by)
+                if isinstance(form, AnswerForm):
+                    found[one.ref] = (form, _where(form))
+        return found
 
     def _who(
         self, request: Request, token: str, form: str
@@ -218,10 +249,11 @@ class ActPages:
             422 if asked or wrong else 200,
             found=found,
             token=token,
-            text=text,
+            text=text or found.text,
+            author=_author(found),
             asked=bool(asked),
             wrong=wrong,
-            where=card_words.where_to_answer(replace(found.card, public=not found.way.private)),
+            where=_where(found),
             warnings=[card_words.caution(one, found.card) for one in warned],
             accepted=" ".join(one.key for one in warned),
             sent_with=secrets.token_hex(12),
@@ -232,3 +264,13 @@ class ActPages:
         answer = RedirectResponse(f"/a/{token}?said={result.value}", status_code=303)
         self._pressing.visitors.sign_in(answer, person)
         return answer
+
+
+def _where(form: AnswerForm) -> str:
+    """What the answer would be: everybody reads it, or one person."""
+    return card_words.where_to_answer(replace(form.card, public=not form.way.private))
+
+
+def _author(form: AnswerForm) -> str | None:
+    """Who wrote the answer that a second person edits."""
+    return next((one.who for one in form.card.status if one.ref == form.answer_id), None)

@@ -20,7 +20,7 @@ from services.contracts.events import CloseReason, Label
 Field = Annotated[str, Form(max_length=4_000)]
 
 
-More = Callable[[str, Person, tuple[CardAct, ...]], Awaitable[dict[str, object]]]
+More = Callable[[Card, Person], Awaitable[dict[str, object]]]
 
 
 class EpisodePages:
@@ -41,10 +41,8 @@ class EpisodePages:
         """Further acts that the page offers to who is known."""
         self._further = more
 
-    async def _more(
-        self, episode_id: str, person: Person, acts: tuple[CardAct, ...]
-    ) -> dict[str, object] | None:
-        return await self._further(episode_id, person, acts) if self._further else None
+    async def _more(self, card: Card, person: Person) -> dict[str, object] | None:
+        return await self._further(card, person) if self._further else None
 
     def link(self, token: str) -> EpisodeLink:
         """What the token says. Raises LinkError."""
@@ -153,7 +151,7 @@ class EpisodePages:
             close_reasons=CLOSE_REASONS,
             relabels=RELABELS,
             why_limit=WHY_LIMIT,
-            more=await self._more(link.episode_id, person, card.acts) if person else None,
+            more=await self._more(card, person) if person else None,
             **self._pressing.offers(person),
         )
 

@@ -7,7 +7,7 @@ destination can leak it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -147,3 +147,9 @@ class Card:
     acts: tuple[CardAct, ...] = ()
     status: tuple[CardStatus, ...] = ()
     """What goes on beside its state."""
+
+
+def gone_home(card: Card, place: str) -> Card:
+    """A copy that stood in for a card whose own place takes messages again: it says where, and no more."""
+    ended = f"goes on in {place}"
+    return replace(card, state=CardState.merged, ended=ended, acts=(), status=(), thread=())

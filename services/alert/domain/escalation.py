@@ -24,9 +24,6 @@ from services.contracts.configuration import (
 
 MERGED_WITHIN = timedelta(minutes=10)
 """Who was paged for the episode so recently is not paged again by the next step."""
-PINGS = 5
-"""So many pings a person gets in PINGS_WITHIN; sensitive episodes are exempt."""
-PINGS_WITHIN = timedelta(minutes=10)
 BREATH = timedelta(minutes=2)
 """At least so long between two steps, however late they are: one step an episode after an outage."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.alert.domain import rota as rotas
 from services.alert.domain.card import CardState
-from services.alert.domain.firing import Firing, Page, Surroundings, Tell, Why, fire, way_to
+from services.alert.domain.contact_ways import way_to
+from services.alert.domain.firing import Firing, Page, Surroundings, Tell, Why, fire
 from services.alert.domain.fold import fold
 from services.alert.domain.items import Item
 from services.alert.domain.lifecycle import (
@@ -19,6 +20,7 @@ from services.alert.domain.lifecycle import (
     advance,
     routing_facts,
 )
+from services.alert.domain.next_way import Call, Unconfirmed, follow_up, unconfirmed
 from services.alert.domain.rota_words import name_of, time_of
 from services.alert.domain.routing import mismatch
 from services.contracts.configuration import Configuration, Target, Who
@@ -33,6 +35,7 @@ WORDS = {
     Why.quiet_start: "the account's quiet start: nobody is paged until a person switches it on",
     Why.too_many_pings: "has been pinged too often: it joins the queue card",
     Why.end_of_chain: "the end of the chain: the fallback and the channel",
+    Why.next_way: "nobody has confirmed the page: the person's next way",
     Why.incident: "an incident: its group was paged for this step",
     Why.waited: "waited: the catch-up card lists it and pings once for all that waited",
 }
@@ -108,15 +111,21 @@ def explain_item(
 
 
 def explain_record(
-    record: Record, timer: tuple[int, datetime] | None, around: Surroundings
+    record: Record,
+    timer: tuple[int, datetime] | None,
+    around: Surroundings,
+    waits: Sequence[Unconfirmed] = (),
 ) -> Explanation:
-    """What still happens to a stored episode if nobody does anything. `timer`: its step and when."""
+    """What still happens to a stored episode if nobody does anything.
+
+    `timer`: its step and when. `waits`: pages that nobody has confirmed.
+    """
     notes = list(_standing(record))
     tried = (RouteTried(record.route, True, "the route that it took when it opened"),)
     steps: tuple[StepTaken, ...] = ()
     if timer is not None:
         notes.append("from now on, if nobody does anything:")
-        steps = tuple(_dry_run(record, timer[0], max(timer[1], around.now), around))
+        steps = tuple(_dry_run(record, timer[0], max(timer[1], around.now), around, waits))
     return _explained(record, notes, tried, steps)
 
 
@@ -169,22 +178,54 @@ def _standing(record: Record) -> Iterator[str]:
         yield f"claimed by {record.claimed_by} until {record.claim_until:%H:%M} UTC"
 
 
-def _dry_run(record: Record, step: int, at: datetime, around: Surroundings) -> Iterator[StepTaken]:
+def _dry_run(
+    record: Record,
+    step: int,
+    at: datetime,
+    around: Surroundings,
+    waits: Sequence[Unconfirmed] = (),
+) -> Iterator[StepTaken]:
+    """Timers and pages that nobody confirms, in the order of their times."""
     paged = dict(around.paged)
-    standing = record
+    standing, waiting = record, {(one.person, one.call): one for one in waits}
     last = len(record.policy.steps) + REMINDERS
     around = replace(around, timer_due=None)
     for _ in range(last + len(record.policy.steps) + 5):
+        yield from _next_ways(standing, waiting, paged, around, at)
         now = replace(around, now=at, paged=paged, pings={} if paged else around.pings)
         firing = fire(standing, step, now)
         if firing.released:
             standing = replace(standing, state=CardState.open, claimed_by=None, claim_until=None)
         yield _taken(standing, step, firing, now)
         around = replace(around, held_closed=firing.closed)
-        paged.update({page.person: at for page in firing.pages})
+        people = [page.person for page in firing.pages]
+        paged.update(dict.fromkeys(people, at))
+        waits = unconfirmed(now.configuration, standing, people, at, step=firing.step)
+        waiting |= {(one.person, one.call): one for one in waits}
         if firing.next_step is None or firing.next_at is None or firing.next_step >= last:
             return
         step, at = firing.next_step, firing.next_at
+
+
+def _next_ways(
+    record: Record,
+    waiting: dict[tuple[str, Call], Unconfirmed],
+    paged: dict[str, datetime],
+    around: Surroundings,
+    until: datetime,
+) -> Iterator[StepTaken]:
+    """What pages that nobody confirms bring before the next timer."""
+    while due := [one for one in waiting.values() if one.due_at <= until]:
+        page = min(due, key=lambda one: (one.due_at, one.person, one.call))
+        now = replace(around, now=max(page.due_at, around.now), pings={})
+        done = follow_up(record, page, now)
+        del waiting[page.person, page.call]
+        if done.again is not None:
+            waiting[page.person, page.call] = done.again
+        if done.page is not None:
+            paged[page.person] = now.now
+            why = (WORDS[Why.next_way],)
+            yield StepTaken(now.now, page.step, (), (done.page,), (), why)
 
 
 def _taken(record: Record, first: int, firing: Firing, around: Surroundings) -> StepTaken:

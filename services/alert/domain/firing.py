@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.alert.domain import escalation
+from services.alert.domain.allowance import next_ping
 from services.alert.domain.boards.catch_up import Waited
 from services.alert.domain.card import CardState
+from services.alert.domain.contact_ways import way_to
 from services.alert.domain.lifecycle import Record, Shows
 from services.alert.domain.response_time import span_in_words
 from services.alert.domain.routing import hours_named
-from services.contracts.configuration import Configuration, Person
+from services.contracts.configuration import Configuration
 
 
 class Why(StrEnum):
@@ -26,6 +28,8 @@ class Why(StrEnum):
     quiet_start = "quiet_start"
     too_many_pings = "too_many_pings"
     end_of_chain = "end_of_chain"
+    next_way = "next_way"
+    """Nobody confirmed the page: the person's next way was used."""
     incident = "incident"
     """In an incident its group was paged for this step already."""
     waited = "waited"
@@ -57,8 +61,8 @@ class Surroundings:
     now: datetime
     paged: Mapping[str, datetime]
     """When each person was last paged for this episode."""
-    pings: Mapping[str, int]
-    """How often each person was paged of late, for anything."""
+    pings: Mapping[str, Sequence[datetime]]
+    """When each person was pinged of late, for anything."""
     quiet: bool = False
     """The account's first days, in which nobody is paged, until a person switches paging on."""
     timer_due: datetime | None = None
@@ -71,6 +75,10 @@ class Surroundings:
     """It became more urgent or sensitive: that is news also for whoever was paged minutes ago or has it."""
     during: During | None = None
     """The incident, if one is declared for the brand."""
+
+    def may_ping(self, person: str) -> bool:
+        """Whether one more ping is allowed now."""
+        return next_ping(self.pings.get(person, ()), self.now) <= self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +194,10 @@ def _risen_while_claimed(record: Record, step: int, around: Surroundings) -> Fir
     reopening = None
     if not around.quiet or record.sensitive:
         reopening = _take(record, step, done, around)
-        way = way_to(around.configuration, record.claimed_by or "", record.destinations)
-        if way is not None and record.claimed_by not in {page.person for page in done.pages}:
-            done.pages.insert(0, Page(record.claimed_by or "", way))
+        holder = record.claimed_by or ""
+        way = way_to(around.configuration, holder, record.destinations, urgent=record.pressing)
+        if way is not None and holder not in {page.person for page in done.pages}:
+            done.pages.insert(0, Page(holder, way))
     return Firing(
         step,
         pages=tuple(replace(page, risen=True) for page in done.pages),
@@ -228,16 +237,15 @@ def _take(record: Record, step: int, done: _Steps, around: Surroundings) -> date
             return None
         if people and around.during.people:
             people = _joined(around.during.people, around)
-    unreachable = []
     for person_id in people:
-        destination = way_to(configuration, person_id, record.destinations)
-        if destination is None:
-            unreachable.append(person_id)
-        elif not record.sensitive and around.pings.get(person_id, 0) >= escalation.PINGS:
+        way = way_to(configuration, person_id, record.destinations, urgent=record.pressing)
+        if way is None:
+            continue  # nothing can wake them: `presence doctor` says so
+        if not record.sensitive and not around.may_ping(person_id):
             done.reasons.append((step, Why.too_many_pings))
             done.queued.append(person_id)
         else:
-            done.pages.append(Page(person_id, destination))
+            done.pages.append(Page(person_id, way))
     waited = span_in_words(around.now - record.folded.opened_at)
     for channel in found.channels:
         text = f"Still without an answer after {waited}."
@@ -293,51 +301,3 @@ def _finish(
         waited=done.waited if put_aside else None,
         queued=tuple(done.queued),
     )
-
-
-def way_to(configuration: Configuration, person_id: str, preferred: tuple[str, ...]) -> str | None:
-    """The destination that wakes this person first."""
-    return next(iter(ways_to(configuration, person_id, preferred)), None)
-
-
-def ways_to(
-    configuration: Configuration, person_id: str, preferred: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Every destination that can wake this person, in the order in which they are tried.
-
-    Their own `contacts` come first, in the person's order; without any, the episode's own destinations
-    and then all others. Within one kind of contact the episode's own destinations come first.
-    """
-    person = configuration.person(person_id)
-    if person is None:
-        return ()
-    every = [one.id for one in configuration.destinations]
-    kinds: dict[str, str] = {one.id: one.kind for one in configuration.destinations}
-    reaching = [
-        one
-        for one in dict.fromkeys((*preferred, *every))
-        if chat_id(person, kinds.get(one)) is not None
-    ]
-    if person.contacts:
-        place = {name: number for number, name in enumerate(person.contacts)}
-        reaching.sort(key=lambda one: place.get(_contact(person, kinds[one]), len(place)))
-    return tuple(reaching)
-
-
-def chat_id(person: Person, kind: str | None) -> str | None:
-    """A person as a kind of destination knows them."""
-    match kind:
-        case "slack":
-            return person.slack
-        case "teams_workflow" | "teams_bot":
-            return person.teams
-        case "email":
-            return person.email
-        case "apprise":
-            return person.notify
-    return None
-
-
-def _contact(person: Person, kind: str) -> str:
-    """The name that stands for this kind in `contacts`."""
-    return {"teams_workflow": "teams", "teams_bot": "teams", "apprise": "notify"}.get(kind, kind)

@@ -95,6 +95,11 @@ class Record:
         return self.state.live
 
     @property
+    def pressing(self) -> bool:
+        """Whether people are woken by their rules for urgent matters."""
+        return bool(self.sensitive) or self.urgency is Urgency.high
+
+    @property
     def priority(self) -> str:
         """The metric's label."""
         return "sensitive" if self.sensitive else self.urgency.value

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.alert.domain import escalation
 from services.alert.domain import rota as rotas
-from services.alert.domain.firing import way_to
+from services.alert.domain.contact_ways import way_to
 from services.alert.domain.lifecycle import Record
 from services.contracts.configuration import Configuration
 

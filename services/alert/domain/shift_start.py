@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.alert.domain import rota as rotas
-from services.alert.domain.firing import chat_id
+from services.alert.domain.contact_ways import chat_id
 from services.alert.domain.rota import Watch
 from services.contracts.configuration import Configuration, Rota
 
@@ -17,6 +17,7 @@ KINDS = {
     "slack": ("slack",),
     "teams": ("teams_bot", "teams_workflow"),
     "notify": ("apprise",),
+    "phone": ("phone",),
     "email": ("email",),
 }
 

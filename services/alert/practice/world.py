@@ -28,10 +28,11 @@ from services.alert.rounds import cancel, every
 from services.alert.store.acts import PostgresEpisodes
 from services.alert.store.announcements import Announcements
 from services.alert.store.answers import Answers
-from services.alert.store.doings import Doings, Reminders
+from services.alert.store.doings import Doings
 from services.alert.store.escalating import Escalating
 from services.alert.store.folding import Folding
 from services.alert.store.outbox import PostgresOutbox
+from services.alert.store.reminders import Reminders
 from services.alert.store.sql import Connection, all_of
 from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration

@@ -53,24 +53,39 @@ class Acting:
         self._changed = changed
 
     async def _act(
-        self, episode_id: str, by: Actor, act: Act[R], least: Role = Role.responder
+        self,
+        episode_id: str,
+        by: Actor,
+        act: Act[R],
+        least: Role = Role.responder,
+        *,
+        reads: bool = False,
     ) -> R | ActResult:
-        """The act of a person who may; else why not."""
+        """The act of a person who may; else why not. `reads`: a page is drawn, nobody pressed anything."""
 
         async def authorised(
             connection: Connection, held: Held, record: Record, writing: Writing
         ) -> R | ActResult:
             if not self._may(by.person_id, held.brand, least):
                 return ActResult.refused
+            # Whatever they press, they are there: their page goes on by no further way.
+            if not reads:
+                await run(connection, "confirmed", person=by.person_id, episode=record.id)
             return await act(connection, held, record, writing)
 
         result = await self._locked(episode_id, authorised)
         return ActResult.unknown if result is None else result
 
     async def _do(
-        self, episode_id: str, by: Actor, act: Act[Done], least: Role = Role.responder
+        self,
+        episode_id: str,
+        by: Actor,
+        act: Act[Done],
+        least: Role = Role.responder,
+        *,
+        reads: bool = False,
     ) -> Done:
-        result = await self._act(episode_id, by, act, least)
+        result = await self._act(episode_id, by, act, least, reads=reads)
         return Done(result) if isinstance(result, ActResult) else result
 
     async def _locked(self, episode_id: str, act: Act[R]) -> R | None:

@@ -162,6 +162,12 @@ class PostgresEpisodes(Acting):
             after={"label": row["from_label"]},
         )
 
+    async def confirm(self, episode_id: str, by: Actor) -> None:
+        """See ports.Episodes. Every act confirms by itself."""
+        if is_id(episode_id):
+            async with self._pool.connection() as connection:
+                await run(connection, "confirmed", person=by.person_id, episode=episode_id)
+
     async def card(self, episode_id: str, reader: str | None = None) -> Card | None:
         """See ports.Episodes."""
         if not is_id(episode_id):

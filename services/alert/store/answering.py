@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from services.alert.domain.answering import NO_WORD, AnswerState, after
 from services.alert.domain.lifecycle import Record
 from services.alert.store.acting import MERGES, Acting, is_id, redraw
-from services.alert.store.answers import end_as_answered, put_answer, reply_of
+from services.alert.store.answer_rows import end_as_answered, put_answer, reply_of
 from services.alert.store.lines import say
 from services.alert.store.refold import Held
 from services.alert.store.rows import Row, storable

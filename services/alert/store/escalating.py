@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from psycopg.rows import DictRow
 
-from services.alert.domain import escalation
 from services.alert.domain.card import CardState
-from services.alert.domain.firing import During, Firing, Surroundings, fire
+from services.alert.domain.firing import Firing, Surroundings, fire
 from services.alert.domain.lifecycle import Record
+from services.alert.domain.next_way import unconfirmed
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Purpose
+from services.alert.store import pings
+from services.alert.store.next_ways import wait_for
 from services.alert.store.rows import record_of
 from services.alert.store.sql import AWAY, Connection, all_of, one_of, run
 from services.alert.store.standings import records_of
+from services.alert.store.surroundings import surroundings
 from services.alert.store.writing import Writing
 from services.contracts.configuration import Configuration
 from services.contracts.events import EpisodeChange
@@ -103,12 +105,19 @@ class Escalating:
             if timer is None or row is None:
                 return False
             record = record_of(row)
-            around = await self._around(connection, record, timer, stale)
+            around = await surroundings(connection, self._configuration(), record, timer["now"])
+            around = replace(
+                around,
+                timer_due=max(timer["due_at"], timer["set_at"]),
+                held_closed=timer["late"],
+                stale=stale,
+                risen=timer["risen"],
+            )
             firing = fire(record, timer["step"], around)
             if not record.sensitive:
                 firing = await self._in_turn(connection, record, timer["step"], firing, around)
                 firing = await self._once_a_group(connection, firing, around)
-            await self._write(connection, record, firing, timer["now"], stale)
+            await self._write(connection, record, firing, around)
         self._metrics.fired(record, firing)
         return True
 
@@ -127,21 +136,8 @@ class Escalating:
         people = {page.person for page in firing.pages}
         if not people:
             return firing
-        await all_of(connection, "pings_lock", people=list(people))
-        counted = dict.fromkeys(people, 0) | await self._pings(connection, people)
-        if all(many == around.pings.get(one, 0) for one, many in counted.items()):
-            return firing
-        return fire(record, step, replace(around, pings={**around.pings, **counted}))
-
-    async def _pings(self, connection: Connection, people: Iterable[str]) -> dict[str, int]:
-        """How often each was paged of late; who was not is left out."""
-        rows = await all_of(
-            connection,
-            "pings_of",
-            people=list(people),
-            seconds=escalation.PINGS_WITHIN.total_seconds(),
-        )
-        return {row["person"]: row["pings"] for row in rows}
+        held = await pings.hold(connection, people)
+        return fire(record, step, replace(around, pings={**around.pings, **held}))
 
     async def _once_a_group(
         self, connection: Connection, firing: Firing, around: Surroundings
@@ -159,44 +155,19 @@ class Escalating:
         )
         return firing if first else replace(firing, pages=())
 
-    async def _around(
-        self, connection: Connection, record: Record, timer: DictRow, stale: bool
-    ) -> Surroundings:
-        configuration, now = self._configuration(), timer["now"]
-        people = [person.id for person in configuration.people]
-        paged = await all_of(connection, "paged_for", episode=record.id)
-        seen = await one_of(
-            connection, "account_first_seen", platform=record.platform, account=record.account_id
-        )
-        account = configuration.account(record.platform, record.account_id)
-        quiet = account.quiet_start if account else timedelta(0)
-        return Surroundings(
-            configuration=configuration,
-            now=now,
-            paged={row["person"]: row["at"] for row in paged},
-            pings=await self._pings(connection, people),
-            timer_due=max(timer["due_at"], timer["set_at"]),
-            held_closed=timer["late"],
-            # Its quiet time ends when a person switches paging on, not by itself.
-            quiet=bool(quiet and seen and seen["paging_on_at"] is None),
-            stale=stale,
-            risen=timer["risen"],
-            during=await during(connection, record),
-        )
-
     async def _write(
         self,
         connection: Connection,
         record: Record,
         firing: Firing,
-        now: datetime,
-        stale: bool,
+        around: Surroundings,
     ) -> None:
+        now = around.now
         writing = Writing(now)
         changed = record
         if firing.released:
             changed = replace(changed, state=CardState.open, claimed_by=None, claim_until=None)
-        if stale and firing.pages:
+        if around.stale and firing.pages:
             changed = replace(changed, stale=True)
         if changed is not record:
             changed = replace(changed, version=record.version + 1)
@@ -243,6 +214,7 @@ class Escalating:
                 step=firing.step,
                 at=now,
             )
+        await self._await_confirmation(connection, changed, firing, around)
 
     @staticmethod
     async def _wake(
@@ -259,12 +231,15 @@ class Escalating:
             else:
                 writing.send(record, to, Purpose.page, person, step=firing.step)
 
-
-async def during(connection: Connection, record: Record) -> During | None:
-    """The declared incident of the episode's brand, and where its group stands in it."""
-    row = await one_of(
-        connection, "incident_during", brand=record.brand, openers=list(record.folded.openers)
-    )
-    if row is None:
-        return None
-    return During(row["id"], tuple(row["people"]), row["group_id"], frozenset(row["steps"]))
+    @staticmethod
+    async def _await_confirmation(
+        connection: Connection, record: Record, firing: Firing, around: Surroundings
+    ) -> None:
+        """Who does not confirm the page is woken by their next way: see NextWays."""
+        # What rose in urgency while it waited may have shorter waits.
+        await run(connection, "unconfirmed_look", episode=record.id, at=around.now)
+        # Who was called though somebody has it is not asked to take it.
+        pages = [page.person for page in firing.pages if not page.risen]
+        people = (*pages, *firing.would_page)
+        waits = unconfirmed(around.configuration, record, people, around.now, step=firing.step)
+        await wait_for(connection, record, waits)

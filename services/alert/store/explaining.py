@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from services.alert.domain import escalation
 from services.alert.domain.explanation import Explanation, explain_record
-from services.alert.domain.firing import Surroundings
 from services.alert.domain.lifecycle import Record
-from services.alert.store.escalating import during
+from services.alert.store.next_ways import unconfirmed_of
 from services.alert.store.rows import record_of
 from services.alert.store.sql import Connection, all_of, one_of
+from services.alert.store.surroundings import surroundings
 from services.contracts.configuration import Configuration
 
 
@@ -42,28 +41,13 @@ async def explain_episode(
         return None
     record, now = record_of(row), row["now"]
     log = await all_of(connection, "paged_log", episode=record.id)
-    pings = await all_of(
-        connection,
-        "pings_of",
-        people=[person.id for person in configuration.people],
-        seconds=escalation.PINGS_WITHIN.total_seconds(),
-    )
-    seen = await one_of(
-        connection, "account_first_seen", platform=record.platform, account=record.account_id
-    )
-    account = configuration.account(record.platform, record.account_id)
-    quiet = account.quiet_start if account else timedelta(0)
-    around = Surroundings(
-        configuration=configuration,
-        now=now,
-        paged={one["person"]: one["at"] for one in log},
-        pings={one["person"]: one["pings"] for one in pings},
-        quiet=bool(quiet and seen and seen["paging_on_at"] is None),
-        during=await during(connection, record),
-    )
+    around = await surroundings(connection, configuration, record, now)
+    waits = [
+        unconfirmed_of(one) for one in await all_of(connection, "unconfirmed_of", episode=record.id)
+    ]
     timer = (row["timer_step"], row["timer_due_at"]) if row["timer_step"] is not None else None
     return Explained(
         record,
         tuple(PagedThen(one["person"], one["step"], one["at"]) for one in log),
-        explain_record(record, timer, around),
+        explain_record(record, timer, around, waits),
     )

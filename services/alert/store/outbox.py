@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg.rows import DictRow
 
+from services.alert.domain.boards.board import gone_home as boards_gone_home
+from services.alert.domain.card import gone_home as card_gone_home
 from services.alert.domain.cards import HEADLINE, cut, one_line
-from services.alert.domain.firing import chat_id
+from services.alert.domain.contact_ways import chat_id
 from services.alert.domain.items import Item
 from services.alert.domain.lifecycle import Record, came_straight
 from services.alert.metrics import AlertMetrics
@@ -33,6 +35,12 @@ LEASE = timedelta(seconds=30)
 """Longer than any attempt (8 s to look, 8 s to send, a few for the pace): a lease that runs out belonged to a
 process that died. Its page comes so much later at most. One that was only slow finds its row's attempt
 counted on, and does not send."""
+
+
+Boards = Mapping[str, DictRow]
+"""By id."""
+Copies = Mapping[tuple[str, str], MessageRef | None]
+"""Where boards stand in for themselves in another place, by board and destination."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,12 @@ class PostgresOutbox:
             about = [str(row["board"]) for row in rows if row["board"] is not None]
             found = await all_of(connection, "boards_by_ids", ids=about) if about else []
             boards = {str(row["id"]): row for row in found}
+            copies = {
+                (str(row["board"]), row["destination"]): ref_of(row)
+                for row in (
+                    await all_of(connection, "board_copies_of", boards=about) if about else []
+                )
+            }
             refs = {
                 (str(row["episode"]), row["destination"]): MessageRef(
                     row["channel"], row["message"], row["url"]
@@ -109,16 +123,16 @@ class PostgresOutbox:
             key=lambda row: (row["rank"], row["answer_due"], row["due_at"], order[row["purpose"]])
         )
         now: datetime = clock["now"]
-        drawn = [await self._drawn(row, boards, world, now) for row in rows]
+        drawn = [await self._drawn(row, boards, copies, world, now) for row in rows]
         return [replace(delivery, taken_at=now) for delivery in drawn if delivery is not None]
 
     async def _drawn(
-        self, row: DictRow, boards: dict[str, DictRow], world: _World, now: datetime
+        self, row: DictRow, boards: Boards, copies: Copies, world: _World, now: datetime
     ) -> Delivery | None:
         """None for a row that cannot be drawn: it is given up, and holds up none of the others."""
         try:
             if row["board"] is not None:
-                return self._of_board(row, boards[str(row["board"])])
+                return self._of_board(row, boards[str(row["board"])], copies)
             return self._delivery(row, world, now)
         except Exception:
             log.exception("a message could not be drawn", delivery_id=str(row["id"]))
@@ -131,10 +145,18 @@ class PostgresOutbox:
             await run(connection, "outbox_failed", id=row["id"], attempt=row["attempt"], **given_up)
         return None
 
-    def _of_board(self, row: DictRow, board: DictRow) -> Delivery:
+    def _of_board(
+        self,
+        row: DictRow,
+        board: DictRow,
+        copies: Copies,
+    ) -> Delivery:
         page = row["purpose"] == Purpose.page.value
         # A copy in another place (its own failed) is never taken for the board's own message.
         home = row["destination"] == board["destination"]
+        shown = board_of(board)
+        if row["moved"] and not shown.content.over:
+            shown = boards_gone_home(shown, board["destination"])
         return Delivery(
             id=str(row["id"]),
             episode_id="",
@@ -143,12 +165,12 @@ class PostgresOutbox:
             attempt=row["attempt"],
             ambiguous=row["ambiguous"],
             first_tried_at=row["first_tried_at"],
-            card_ref=ref_of(board) if home else None,
+            card_ref=ref_of(board) if home else copies.get((shown.id, row["destination"])),
             person=_person(self._configuration(), row["target"], row["destination"])
             if page
             else None,
             text=row["text"],
-            board=board_of(board),
+            board=shown,
         )
 
     def _delivery(self, row: DictRow, world: _World, now: datetime) -> Delivery:
@@ -160,6 +182,8 @@ class PostgresOutbox:
         if record is not None and said:
             doing = world.doing.get(episode, ())
             card = card_at(record, said, configuration, destination, now, doing)
+            if row["moved"] and record.live:
+                card = card_gone_home(card, record.destinations[0])
         text = row["text"]
         if purpose is Purpose.page and text and card is not None:
             # Asked for by a person: its own words come first on the lock screen.
@@ -190,6 +214,7 @@ class PostgresOutbox:
             if purpose is Purpose.page
             else None,
             text=text,
+            at_home=record is not None and destination in record.destinations,
         )
 
     async def still_due(self, delivery: Delivery) -> bool:
@@ -244,15 +269,18 @@ class PostgresOutbox:
     ) -> None:
         assert delivery.board is not None
         if delivery.purpose is Purpose.card:
-            await run(
-                connection,
-                "board_stands",
-                board=delivery.board.id,
-                destination=delivery.destination,
-                channel=ref.channel if ref else "",
-                message=ref.id if ref else "",
-                url=ref.url if ref else None,
-            )
+            place = {
+                "board": delivery.board.id,
+                "destination": delivery.destination,
+                "channel": ref.channel if ref else "",
+                "message": ref.id if ref else "",
+                "url": ref.url if ref else None,
+            }
+            if delivery.destination == delivery.board.key.destination:
+                await run(connection, "board_stands", **place)
+                await run(connection, "copies_home", episode=None, board=delivery.board.id)
+            else:
+                await run(connection, "board_copy_put", **place)
         elif delivery.purpose is Purpose.page:
             self._metrics.paged(delivery.destination)
 
@@ -270,6 +298,8 @@ class PostgresOutbox:
             url=ref.url if ref else None,
         )
         only = await one_of(connection, "card_first", episode=delivery.episode_id)
+        if delivery.at_home:
+            await run(connection, "copies_home", episode=delivery.episode_id, board=None)
         if not (put and put["first"] and only and only["first"]):
             return None
         episode = delivery.episode_id

@@ -95,10 +95,11 @@ where id = %(id)s and attempt = %(attempt)s and state = 'leased'
 returning episode, board, round, step, target, destination, purpose, text, rank, call
 
 -- name: outbox_tried
--- Where this very effect was already tried, so that failing over ends.
+-- Where this very effect was already tried, so that failing over ends. A copy whose card went home may
+-- stand in again.
 select destination, state from alert.outbox
-where episode is not distinct from %(episode)s and round = %(round)s and step = %(step)s
-  and target = %(target)s and purpose = %(purpose)s
+where not moved and (episode = %(episode)s or (%(episode)s::uuid is null and episode is null))
+  and round = %(round)s and step = %(step)s and target = %(target)s and purpose = %(purpose)s
 
 -- name: outbox_stranded
 -- What waits for a destination that stays down and stands nowhere else: pages, lines, and cards of those
@@ -108,12 +109,14 @@ left join alert.episodes e on e.id = o.episode
 left join alert.boards b on b.id = o.board
 where o.destination = %(destination)s and o.state = 'pending'
   and o.purpose in ('card', 'page', 'told')
+  -- A ping that waits for its turn waits on: it is handed on when that has come.
+  and (o.due_at <= alert.now() or o.attempt > 0)
   and (o.purpose <> 'card' or e.state in ('open', 'claimed') or not b.over)
   and not exists (
     select from alert.outbox p
     where p.episode is not distinct from o.episode and p.round = o.round and p.step = o.step
       and p.target = o.target and p.purpose = o.purpose and p.board is not distinct from o.board
-      and p.destination <> all(%(away)s) and p.state in ('pending', 'leased', 'sent'))
+      and p.destination <> all(%(away)s) and p.state in ('pending', 'leased', 'sent') and not p.moved)
 order by o.rank, o.due_at
 limit %(limit)s
 for update of o skip locked
@@ -153,6 +156,42 @@ select count(*) = 1 as first from alert.cards where episode = %(episode)s
 -- name: cards_of
 select episode, destination, channel, message, url from alert.cards
 where episode = any(%(episodes)s::uuid[])
+
+-- name: copies_home
+-- The card stands in its own place (again): copies that stand elsewhere say so once, those that nobody
+-- saw are dropped. What has ended says that instead, and follows as ever.
+update alert.outbox o set
+    moved = true,
+    wanted = o.wanted + 1,
+    state = case when c.stands then case when o.state = 'leased' then 'leased' else 'pending' end
+                 else 'cancelled' end,
+    reason = case when c.stands then o.reason else 'no_longer_due' end,
+    due_at = case when o.state = 'sent' then alert.now() else o.due_at end,
+    attempt = case when o.state = 'sent' then 0 else o.attempt end,
+    first_tried_at = case when o.state = 'sent' then null else o.first_tried_at end
+from (
+    select p.id, exists (select from alert.cards k where k.episode = p.episode and k.destination = p.destination)
+              or exists (select from alert.board_copies k where k.board = p.board and k.destination = p.destination)
+              or p.state = 'leased' as stands
+    from alert.outbox p
+    left join alert.episodes e on e.id = p.episode
+    left join alert.boards b on b.id = p.board
+    where (p.episode = %(episode)s or p.board = %(board)s) and p.purpose = 'card' and not p.moved
+      and p.state in ('pending', 'leased', 'sent')
+      and (p.destination <> all(e.destinations) and e.state in ('open', 'claimed')
+           or p.destination <> b.destination and not b.over)
+) c
+where o.id = c.id
+
+-- name: board_copies_of
+select board, destination, channel, message, url from alert.board_copies
+where board = any(%(boards)s::uuid[])
+
+-- name: board_copy_put
+insert into alert.board_copies (board, destination, channel, message, url)
+values (%(board)s, %(destination)s, %(channel)s, %(message)s, %(url)s)
+on conflict (board, destination) do update set
+    channel = excluded.channel, message = excluded.message, url = excluded.url
 
 -- name: episode_paged
 update alert.episodes set first_paged_at = alert.now()

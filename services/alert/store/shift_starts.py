@@ -69,6 +69,7 @@ class PostgresShiftStarts:
             if by.person_id not in {row["person"], *(one["person"] for one in asks)}:
                 return ActResult.refused
             await run(connection, "shift_start_over", rota=rota, begin=begin, here_by=by.person_id)
+            await run(connection, "confirmed", person=by.person_id, episode=None)
             (clock,) = await all_of(connection, "now")
             writing = Writing(clock["now"])
             writing.audit(

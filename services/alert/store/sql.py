@@ -24,8 +24,9 @@ ANSWERS = load_queries("services.alert.store", "answers.sql")
 DOINGS = load_queries("services.alert.store", "doings.sql")
 GROUPS = load_queries("services.alert.store", "groups.sql")
 HOME = load_queries("services.alert.store", "home.sql")
+PAGING = load_queries("services.alert.store", "paging.sql")
 
-_FILES = (FOLD, EPISODES, OUTBOX, TIMERS, BOARDS, ROTA, ANSWERS, DOINGS, GROUPS, HOME)
+_FILES = (FOLD, EPISODES, OUTBOX, TIMERS, BOARDS, ROTA, ANSWERS, DOINGS, GROUPS, HOME, PAGING)
 
 
 def _together() -> dict[str, LiteralString]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from psycopg.rows import DictRow
 
-from services.alert.domain.firing import ways_to
+from services.alert.domain.contact_ways import ways_to
 from services.alert.domain.lifecycle import Record
 from services.alert.ports import DeliveryReason, Purpose
 from services.alert.store.boards.troubles import Troubles
@@ -40,7 +40,11 @@ def fallbacks(configuration: Configuration, destination: str) -> list[str]:
         step = named.get(step)
     if chain:
         return chain
-    others = [one.id for one in configuration.destinations if one.id != destination]
+    others = [
+        one.id
+        for one in configuration.destinations
+        if one.id != destination and one.kind != "phone"  # which has no channel
+    ]
     # A place that the file has dropped is followed by where cards go now.
     now = configuration.routes[-1].destinations if destination not in named else ()
     return sorted(others, key=lambda one: (one == configuration.engineers, one not in now))
@@ -209,6 +213,7 @@ class StandIns:
                 round_=row["round"],
                 rank=row["rank"],
                 text=row["text"],
+                stand_in=True,
             )
         elif purpose is Purpose.told:
             writing.tell(
@@ -221,9 +226,11 @@ class StandIns:
             )
         elif record is not None and row["call"] is not None:
             target, text = row["target"], row["text"] or ""
-            writing.call(record, destination, target, row["call"], text, row["round"])
+            number = row["round"]
+            writing.call(record, destination, target, row["call"], text, number, stand_in=True)
         elif record is not None:
-            writing.send(record, destination, purpose, row["target"], step=row["step"])
+            target, step = row["target"], row["step"]
+            writing.send(record, destination, purpose, target, step=step, stand_in=True)
         if purpose is Purpose.card:
             # For those who read there and wonder; the engineers hear of it on a card of their own.
             hour = int(writing.now.timestamp()) // 3600

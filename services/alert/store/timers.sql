@@ -28,20 +28,6 @@ select * from alert.episodes where id = %(id)s
 -- name: paged_for
 select person, max(at) as at from alert.paged where episode = %(episode)s group by person
 
--- name: pings_of
--- Each person's pings of late, over all episodes but sensitive ones: those never use the allowance up.
-select p.person, count(*) as pings from alert.paged p
-join alert.episodes e on e.id = p.episode
-where p.person = any(%(people)s) and p.at > alert.now() - make_interval(secs => %(seconds)s)
-  and cardinality(e.sensitive) = 0
-group by p.person
-
--- name: pings_lock
--- Who decides whether these people have room for one more ping takes turns, until the page is committed.
--- In one order everywhere, so that nobody waits in a circle.
-select pg_advisory_xact_lock(7273747, place)
-from (select distinct hashtext(one) as place from unnest(%(people)s::text[]) one order by place) places
-
 -- name: paged_add
 insert into alert.paged (episode, person, step, at) values (%(episode)s, %(person)s, %(step)s, %(at)s)
 
@@ -61,8 +47,10 @@ select e.id from alert.episodes e left join alert.timers t on t.episode = e.id
 where e.state in ('open', 'claimed') and e.shows = 'card' and e.may_page and t.episode is null
 
 -- name: timers_overdue
-select count(*) as overdue from alert.timers
-where due_at < alert.now() - make_interval(secs => %(seconds)s)
+with long_ago as (select alert.now() - make_interval(secs => %(seconds)s) as at)
+select (select count(*) from alert.timers t where t.due_at < long_ago.at)
+     + (select count(*) from alert.unconfirmed u where u.due_at < long_ago.at) as overdue
+from long_ago
 
 -- name: announcements_next
 select id, event_id, topic, key, payload from alert.announcements order by id limit 200

@@ -9,11 +9,13 @@ from typing import Any
 import orjson
 
 from services.alert.domain import lifecycle
+from services.alert.domain.card import CardState
 from services.alert.domain.escalation import BREATH
 from services.alert.domain.lifecycle import Change, Record
 from services.alert.ports import Purpose
+from services.alert.store import pings
 from services.alert.store.rows import as_json, rank, record_row
-from services.alert.store.sql import FOLD, Connection
+from services.alert.store.sql import FOLD, Connection, run
 from services.contracts import topics
 from services.contracts.base import Contract
 from services.contracts.events import EpisodeChange, EpisodeEvent, Label
@@ -37,6 +39,8 @@ class Writing:
     """Labels that a person changed, from and to."""
     opened: int = 0
     _outbox: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    _pages: dict[tuple[Any, ...], bool] = field(default_factory=dict)
+    """Pings among them, and whether each is about something sensitive."""
     _timers: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     _hastened: dict[str, tuple[datetime, ...]] = field(default_factory=dict)
     _heirs: dict[str, str] = field(default_factory=dict)
@@ -77,19 +81,41 @@ class Writing:
         self.records[record.id] = record
 
     def send(
-        self, record: Record, destination: str, purpose: Purpose, target: str, *, step: int = 0
+        self,
+        record: Record,
+        destination: str,
+        purpose: Purpose,
+        target: str,
+        *,
+        step: int = 0,
+        stand_in: bool = False,
     ) -> None:
-        """A row of the outbox for an episode. `target` is what makes it unique within its purpose."""
+        """A row of the outbox for an episode. `target` is what makes it unique within its purpose.
+
+        `stand_in`: it takes the place of one that failed, so that it is no ping more.
+        """
         round_ = record.paging_round if purpose is Purpose.page else 0
         key = (record.id, round_, step, target, destination, purpose.value)
         self._outbox[key] = _row(key, rank(record), None, record)
+        if purpose is Purpose.page and not stand_in:
+            self._pages[key] = bool(record.sensitive)
 
     def call(
-        self, record: Record, destination: str, person: str, call: str, text: str, number: int
+        self,
+        record: Record,
+        destination: str,
+        person: str,
+        call: str,
+        text: str,
+        number: int,
+        *,
+        stand_in: bool = False,
     ) -> None:
         """A page that a person's act asked for, with its own words; `number` makes it unique."""
         key = (record.id, number, -1, person, destination, Purpose.page.value)
         self._outbox[key] = {**_row(key, rank(record), text, record), "call": call}
+        if not stand_in:
+            self._pages[key] = bool(record.sensitive)
 
     def tell(
         self,
@@ -117,10 +143,17 @@ class Writing:
         round_: int = 0,
         rank: int = 2,
         text: str | None = None,
+        exempt: bool = False,
+        stand_in: bool = False,
     ) -> None:
-        """A row of the outbox for a board. Its number stands where an episode has its step."""
+        """A row of the outbox for a board. Its number stands where an episode has its step.
+
+        `exempt`: the board is about something sensitive, and its pings are not counted.
+        """
         key = (None, round_, number, target, destination, purpose.value)
         self._outbox[key] = {**_row(key, rank, text), "board": board}
+        if purpose is Purpose.page and not stand_in:
+            self._pages[key] = exempt
 
     def timer(
         self,
@@ -207,6 +240,9 @@ class Writing:
         if self.records:
             rows = as_json(record_row(record) for record in self.records.values())
             await connection.execute(FOLD["episodes_put"], {"episodes": rows})
+            seen_to = [one.id for one in self.records.values() if one.state is not CardState.open]
+            if seen_to:
+                await run(connection, "unconfirmed_drop", episodes=seen_to)
         timers = [timer for timer in self._timers.values() if timer is not None]
         stopped = [episode for episode, timer in self._timers.items() if timer is None]
         if timers:
@@ -217,6 +253,9 @@ class Writing:
         if stopped:
             await connection.execute(FOLD["timers_drop"], {"episodes": stopped})
             await connection.execute(FOLD["pages_cancel"], {"episodes": stopped})
+        if self._pages:
+            pages = [(self._outbox[key], exempt) for key, exempt in self._pages.items()]
+            await pings.admit(connection, pages, self.now)
         if self._outbox:
             rows = as_json(self._outbox.values())
             await connection.execute(FOLD["outbox_put"], {"rows": rows})

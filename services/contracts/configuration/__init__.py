@@ -29,6 +29,12 @@ from services.contracts.configuration.accounts import (
     YouTubeAccount,
 )
 from services.contracts.configuration.answering import Answering, SavedReply
+from services.contracts.configuration.notification_rules import (
+    CONTACT_OF,
+    Contact,
+    NotificationRule,
+    NotificationRules,
+)
 from services.contracts.configuration.practice import Practice, misplaced
 from services.contracts.configuration.rota import (
     Every,
@@ -56,6 +62,7 @@ from services.contracts.configuration.routing import (
     LanguageModel,
     Learning,
     Match,
+    PhoneDestination,
     Retention,
     Route,
     Shadow,
@@ -75,6 +82,7 @@ from services.contracts.configuration.webhooks import (
 )
 
 __all__ = [
+    "CONTACT_OF",
     "Account",
     "Answering",
     "AppriseDestination",
@@ -83,6 +91,7 @@ __all__ = [
     "Brand",
     "Classify",
     "Configuration",
+    "Contact",
     "Costs",
     "Destination",
     "EmailAccount",
@@ -100,9 +109,12 @@ __all__ = [
     "Learning",
     "MastodonAccount",
     "Match",
+    "NotificationRule",
+    "NotificationRules",
     "Override",
     "Period",
     "Person",
+    "PhoneDestination",
     "Policy",
     "Practice",
     "Problem",
@@ -221,11 +233,26 @@ def _people_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
         yield from _missing(("accounts", i, "brand"), "brand", account.brand, names.brands)
     for i, person in enumerate(file.people):
         for j, contact in enumerate(person.contacts):
-            if contact not in ("slack", "teams", "email", "notify"):
-                says = "write slack, teams, email or notify (whose address stands under `notify`)"
+            if contact not in Contact.__members__:
+                says = (
+                    "write slack, teams, email, notify or phone (the last two with their address)"
+                )
                 yield Problem(("people", i, "contacts", j), says)
+        yield from _rule_problems(file, person, ("people", i, "notification_rules"))
         for j, brand in enumerate(person.brands):
             yield from _missing(("people", i, "brands", j), "brand", brand, names.brands)
+
+
+def _rule_problems(file: Configuration, person: Person, where: Where) -> Iterator[Problem]:
+    """A rule that leads nowhere would be a page that nobody hears."""
+    reached = {CONTACT_OF[one.kind] for one in file.destinations}
+    for urgency in ("urgent", "normal"):
+        for j, rule in enumerate(getattr(person.notification_rules, urgency)):
+            if getattr(person, rule.by.value) is None:
+                yield Problem((*where, urgency, j, "by"), f"{person.id} has no `{rule.by.value}`")
+            elif rule.by not in reached:
+                says = f"no destination reaches anybody by {rule.by.value}"
+                yield Problem((*where, urgency, j, "by"), says)
 
 
 def _answering_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
@@ -298,7 +325,31 @@ def _route_problems(file: Configuration, names: _Names) -> Iterator[Problem]:
         if one.fallback == one.id:
             yield Problem(where, "a destination cannot stand in for itself")
     yield from _missing(("engineers",), "destination", file.engineers, names.destinations)
+    yield from _channel_problems(file)
     yield from _missing(("targets", "hours"), "hours", file.targets.hours, names.hours)
+
+
+def _channel_problems(file: Configuration) -> Iterator[Problem]:
+    """A phone reaches one person: nothing that is meant for a channel goes there."""
+    phones = {one.id for one in file.destinations if isinstance(one, PhoneDestination)}
+    named: list[tuple[Where, str | None]] = [(("engineers",), file.engineers)]
+    for i, route in enumerate(file.routes):
+        named += [
+            (("routes", i, "destinations", j), one) for j, one in enumerate(route.destinations)
+        ]
+    for i, policy in enumerate(file.policies):
+        for j, step in enumerate(policy.steps):
+            named += [
+                (("policies", i, "steps", j, "targets", k, "channel"), target.channel)
+                for k, target in enumerate(step.targets)
+            ]
+        if policy.fallback:
+            named.append((("policies", i, "fallback", "channel"), policy.fallback.channel))
+    for i, one in enumerate(file.destinations):
+        named.append((("destinations", i, "fallback"), one.fallback))
+    for where, destination in named:
+        if destination in phones:
+            yield Problem(where, f"{destination!r} is of kind phone, which has no channel")
 
 
 def problems(file: Configuration) -> list[Problem]:

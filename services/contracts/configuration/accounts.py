@@ -9,6 +9,7 @@ from pydantic import Field, HttpUrl, field_validator, model_validator
 
 from services.contracts.base import StrEnum
 from services.contracts.configuration.mail import EmailSettings
+from services.contracts.configuration.notification_rules import NotificationRules
 from services.contracts.configuration.rota import Interval
 from services.contracts.configuration.values import Duration, Id, SecretName, Section, Zone
 from services.contracts.configuration.webhooks import WebhookSettings
@@ -281,8 +282,13 @@ class Person(Section):
     notify: SecretName | None = None
     """Environment variable with the Apprise address that reaches this person alone (their ntfy topic, a
     text message, PagerDuty): it is a secret."""
+    phone: SecretName | None = None
+    """Environment variable with the Apprise address that texts or calls them; pages go there through a
+    destination of kind `phone`. It is a secret."""
     contacts: tuple[str, ...] = ()
-    """Ways to reach them, in the order in which they are tried: slack, teams, email, notify."""
+    """Ways to reach them, in the order in which they are tried: slack, teams, email, notify, phone."""
+    notification_rules: NotificationRules = NotificationRules()
+    """How a page goes on by their next way while nobody confirms it."""
     time_off_calendar: SecretName | None = None
     """Environment variable with the address of their calendar of absences (iCalendar): it is a secret."""
     quiet_hours: tuple[Interval, ...] = ()

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from services.contracts.configuration.routing import (
     Destination,
+    PhoneDestination,
     SlackDestination,
     TeamsBotDestination,
 )
@@ -45,6 +46,8 @@ def misplaced(
                 (*where, "id"),
                 f"{one.id} and {known} are one place: practice needs one of its own",
             )
+        if isinstance(one, PhoneDestination):
+            yield (*where, "kind"), "a practice has a channel and calls nobody"
         if one.fallback is not None:
             yield (*where, "fallback"), "nothing of practice goes anywhere else: leave it out"
 
@@ -54,5 +57,7 @@ def _place(one: Destination) -> tuple[str, str]:
     match one:
         case SlackDestination() | TeamsBotDestination():
             return one.kind, one.channel
+        case PhoneDestination():
+            return one.kind, one.id
         case _:
             return "url", one.url

@@ -116,12 +116,19 @@ class EmailDestination(_Destination):
     """Environment variable with the Apprise address (mailtos://user:password@smtp.example?from=…&to=…)."""
 
 
+class PhoneDestination(_Destination):
+    """Text messages and calls to each person's own `phone`, through Apprise: pages only, no channel."""
+
+    kind: Literal["phone"]
+
+
 Destination = Annotated[
     SlackDestination
     | TeamsWorkflowDestination
     | TeamsBotDestination
     | AppriseDestination
-    | EmailDestination,
+    | EmailDestination
+    | PhoneDestination,
     Field(discriminator="kind"),
 ]
 """Where cards appear."""

@@ -24,6 +24,9 @@ class NoticeKind(StrEnum):
     destination_down = "destination_down"
     """A chat takes no messages; `source` is the destination's id."""
     destination_up = "destination_up"
+    restart_needed = "restart_needed"
+    """A changed presence.yaml touches what a service reads only when it starts."""
+    restarted = "restarted"
 
 
 class Notice(Contract):

@@ -23,6 +23,7 @@ from services.alert.ports import (
 )
 from services.contracts import configuration as sections
 from services.runtime.clock import Clock
+from services.runtime.errors import WrongConfiguration
 
 NO_TIME = datetime.min.replace(tzinfo=UTC)
 """A line of ours shows none."""
@@ -134,6 +135,8 @@ def _opened(
             by_email = isinstance(section, sections.EmailDestination)
             url = secret(section.url)
             place = PracticeApprise(section.id, url, links, secret, by_email=by_email)
+        case sections.PhoneDestination():
+            raise WrongConfiguration(f"{section.id}: a practice has a channel and calls nobody")
     rate = section.posts_per_second
     updates = getattr(section, "updates_per_second", rate)
     return PracticeChannel(section, Channel(PracticeDestination(place), rate, updates), slack, bot)

@@ -16,7 +16,7 @@ TITLE = 150
 class PracticeApprise(AppriseDestination):
     """Anything that Apprise reaches; never a person's own address."""
 
-    async def _send(self, url: SecretStr, text: PlainCard) -> None:
+    async def _send(self, url: SecretStr | None, text: PlainCard) -> None:
         if url is not self._url:
             raise Permanent(DeliveryReason.invalid, "a practice never writes to a person alone")
         await super()._send(url, letter(text))

@@ -138,6 +138,8 @@ class Wanted:
     """False: there is no channel for it, only the pings."""
     told: str | None = None
     """A line to the channel, once for the same words: an update in place makes no sound."""
+    sensitive: bool = False
+    """It is about something sensitive: its pings are not counted, and none is put off."""
     facts: dict[str, str] = field(default_factory=dict)
     """For the audit record."""
 
@@ -152,6 +154,12 @@ def ended(content: Content, says: str) -> Content:
     return replace(
         content, headline=line_of(says), sections=(), acts=(), note="", urgent=False, over=True
     )
+
+
+def gone_home(board: Board, place: str) -> Board:
+    """A copy that stood in for a board whose own place takes messages again: it says where, and no more."""
+    says = f"Goes on in {place}: {board.content.headline}"
+    return replace(board, content=ended(board.content, says))
 
 
 def words_of(content: Content) -> set[str]:

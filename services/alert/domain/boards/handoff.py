@@ -87,7 +87,9 @@ def handoff(
         return [Wanted(key, replace(content, subjects=was.content.subjects))]
     if not waiting or now - one.at >= LASTS:
         return []
-    return [Wanted(key, _content(one, names, zone, waiting, promises), (Ping(one.incoming),))]
+    content = _content(one, names, zone, waiting, promises)
+    sensitive = any(each.card.sensitive for each in waiting)
+    return [Wanted(key, content, (Ping(one.incoming),), sensitive=sensitive)]
 
 
 def _content(

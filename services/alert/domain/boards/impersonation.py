@@ -62,7 +62,8 @@ def impersonation(
         return [Wanted(live.key, content)]
     period = f"{author}:{now.isoformat()}"
     key = BoardKey(BoardKind.impersonation, home.brand, home.destination, period)
-    return [Wanted(key, content, tuple(Ping(person) for person in home.people))]
+    pings = tuple(Ping(person) for person in home.people)
+    return [Wanted(key, content, pings, sensitive=any(one.item.sensitive for one in found))]
 
 
 def over(board: Board, judged: str, by: str) -> Wanted:

@@ -20,7 +20,7 @@ from services.alert.domain.boards.board import (
     line_of,
 )
 from services.alert.domain.boards.places import at_clock, engineers, zone
-from services.alert.domain.firing import chat_id
+from services.alert.domain.contact_ways import chat_id
 from services.alert.domain.response_time import span_in_words
 from services.contracts.configuration import Configuration, Role
 from services.contracts.events import Notice, NoticeKind
@@ -38,6 +38,7 @@ _ENDS: dict[NoticeKind, frozenset[NoticeKind]] = {
     NoticeKind.source_up: frozenset({NoticeKind.silence, NoticeKind.source_down, NoticeKind.token}),
     NoticeKind.dead_letter_resumed: frozenset({NoticeKind.dead_letter_limit}),
     NoticeKind.destination_up: frozenset({NoticeKind.destination_down}),
+    NoticeKind.restarted: frozenset({NoticeKind.restart_needed}),
 }
 _NAMES = {
     NoticeKind.silence: "silent",
@@ -48,6 +49,7 @@ _NAMES = {
     NoticeKind.classifier_degraded: "classifier degraded",
     NoticeKind.gap: "a gap was not read",
     NoticeKind.destination_down: "takes no messages",
+    NoticeKind.restart_needed: "was changed: alert has to be started anew",
 }
 _PINGS = frozenset(
     {

@@ -105,6 +105,7 @@ async def put(connection: Connection, writing: Writing, wanted: Wanted) -> bool:
             ping.person,
             round_=ping.number,
             rank=row["rank"],
+            exempt=wanted.sensitive,
         )
     if wanted.told and changed:
         writing.board(
