@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from services.alert.presence_score import PresenceScore
 from services.cli.main import presence
 from services.contracts.events import CloseReason
+from services.runtime.clock import SystemClock
 from tests.alert.builders import PRESENCE, at, notified
 from tests.alert.story import MIA, Story, story
 from tests.conftest import FreshDatabase
@@ -62,6 +64,11 @@ async def test_a_week_in_figures_with_who_still_waits_and_who_was_closed(
     monkeypatch.setenv("PRESENCE_DATABASE_URL", url)
     async with story(url) as told:
         await a_morning(told)
+        score = PresenceScore(told.pool, told.registry, SystemClock())
+        await score.show()
+        account = {"platform": "x", "account": "4001"}
+        assert told.registry.get_sample_value("presence_presence_score", account) == 0.75
+        assert told.registry.get_sample_value("presence_conversation_share", account) == 0.75
         answered = await asyncio.to_thread(ask, *WEEK, "--json")
         business = await asyncio.to_thread(ask, *WEEK, "--json", "--clock", "business")
         table = await asyncio.to_thread(ask, *WEEK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 from psycopg.rows import DictRow, dict_row
@@ -52,6 +52,24 @@ async def period(connection: Connection, span: Span, brand: str | None) -> Found
             for row in await _rows(connection, "report_incidents", **about)
         ),
         downtime=down,
+    )
+
+
+async def last_week(connection: Connection) -> tuple[dict[Place, float], dict[Place, float]]:
+    """Share of conversations answered, and share of what was written to somebody, by account.
+
+    An account without any is in neither.
+    """
+    (now,) = await _rows(connection, "report_now")
+    about = {"begin": now["now"] - timedelta(days=7), "end": now["now"], "brand": None}
+    answered = await _rows(connection, "report_presence")
+    written = await _rows(connection, "report_outbound", **about)
+    return (
+        {(one["platform"], one["account_id"]): one["answered"] / one["all"] for one in answered},
+        {
+            (one["platform"], one["account_id"]): one["to_somebody"] / one["written"]
+            for one in written
+        },
     )
 
 

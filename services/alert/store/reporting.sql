@@ -19,6 +19,14 @@ where not inbound and not automated and source_time >= %(begin)s and source_time
     and (%(brand)s::text is null or brand = %(brand)s)
 group by platform, account_id;
 
+-- name: report_presence
+-- Of the last seven days: conversations that were answered, and that still wait.
+select platform, account_id, count(*) filter (where reason = 'answered') as answered, count(*) as all
+from alert.episodes
+where opened_at > alert.now() - interval '7 days' and shows <> 'silent' and state <> 'merged'
+    and (reason is null or reason = 'answered') and (label = 'conversation' or sensitive <> '{}')
+group by platform, account_id;
+
 -- name: report_incidents
 select declared_at, coalesce(ended_at, alert.now()) as ended_at from alert.incidents
 where declared_at < %(end)s and coalesce(ended_at, alert.now()) > %(begin)s
