@@ -131,6 +131,24 @@ def _answers() -> tuple[Panel, ...]:
     )
 
 
+def _presence() -> tuple[Panel, ...]:
+    return (
+        lines(
+            "Presence: conversations answered",
+            "Share of the last 7 days' conversations that a person answered. What was closed without an "
+            "answer is left out.",
+            Query(f"presence_presence_score{{{_P}}}", "{{platform}} {{account}}"),
+            unit="percentunit",
+        ),
+        lines(
+            "Presence: to somebody",
+            "Of what we wrote by hand in the last 7 days, the share that was to somebody and no broadcast.",
+            Query(f"presence_conversation_share{{{_P}}}", "{{platform}} {{account}}"),
+            unit="percentunit",
+        ),
+    )
+
+
 def _load() -> tuple[Panel, ...]:
     return (
         lines(
@@ -328,6 +346,7 @@ def dashboard() -> dict[str, Any]:
             (5, _now()),
             (9, _answers()),
             (8, _load()),
+            (7, _presence()),
             (1, (row("Pipeline"),)),
             (7, _pipeline()),
             (7, _flow()),

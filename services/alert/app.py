@@ -31,6 +31,7 @@ from services.alert.home_tabs import HomeTabs
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
 from services.alert.practice.part import open_part
+from services.alert.presence_score import PresenceScore
 from services.alert.read_at_start import ReadAtStart
 from services.alert.rota_watch import RotaWatch
 from services.alert.store import configurations
@@ -133,6 +134,7 @@ class AlertService:
         self._ends = TopicEnds(settings, CLASSIFIED, Group.alert)
         self._wake = WakeUps()
         self._intake: IntakeProgress | None = None
+        self._score = PresenceScore(self._pool, self._registry, self._clock)
         self._outbox = PostgresOutbox(self._pool, self.active, self._metrics, self._may_page)
         self._episodes = PostgresEpisodes(
             self._pool, self.active, self._metrics, self._wake.changed
@@ -359,6 +361,7 @@ class AlertService:
         )
         for name, loop in watch.loops().items():
             self.workers.start(name, loop())
+        self.workers.start("presence score", self._score.run())
         self.workers.start("deliver", self._deliveries.run())
         if self._slack is not None and self._home is not None:
             self.workers.start("home tabs", self._home.keep())

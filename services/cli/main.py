@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "practice",
         "Train somebody on recorded messages; nothing of it is real.",
     ),
+    "report": ("services.cli.report", "report", "Response times, in time or not, presence score."),
     "doctor": ("services.cli.doctor", "doctor", "What is wrong, in words, and how to mend it."),
     "config": ("services.cli.config", "config", "Check presence.yaml."),
 }
@@ -49,6 +50,7 @@ EXTRAS = {
     "alert": "alert",
     "oncall": "alert",
     "practice": "local",
+    "report": "alert",
     "train": "train",
     "evaluate": "classify",
 }

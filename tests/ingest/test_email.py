@@ -298,6 +298,14 @@ def test_a_thousand_recipients_are_not_a_thousand_mentions() -> None:
 EVERYTHING = [*WORDS.values(), *MACHINES.values()]
 
 
+@pytest.mark.parametrize("charset", ["punycode", "idna", "unicode_escape", "undefined", "x-none"])
+def test_eight_bit_words_under_a_charset_that_is_none_are_read(charset: str) -> None:
+    raw = mail(f"{HEAD}Content-Type: text/plain; charset={charset}\n", "My bag is lost. ")
+    found = parsed(raw + "Grün".encode())
+    assert isinstance(found, Notification), found
+    assert found.text.startswith("My bag is lost.")
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     raw=st.sampled_from(EVERYTHING),

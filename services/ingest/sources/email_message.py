@@ -209,7 +209,8 @@ def _parts(message: Message) -> Iterator[Message]:
     while waiting and read < PARTS_READ:
         part = waiting.pop(0)
         read += 1
-        payload = part.get_payload()
+        # Of a leaf even asking for it may raise: it is decoded by whatever charset the mail claims.
+        payload = part.get_payload() if part.is_multipart() else None
         if not part.is_multipart() or part.get_content_type() == "message/rfc822":
             yield part
         elif isinstance(payload, list):
