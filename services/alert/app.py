@@ -10,24 +10,11 @@ from pydantic import Field, SecretStr
 
 from services.alert.absence_calendars import AbsenceCalendars
 from services.alert.boards import LiveBoards
-from services.alert.chat.destinations import (
-    bot_tokens,
-    send_sign_in,
-    sign_in_ways,
-)
 from services.alert.chat.links import Links
 from services.alert.chat.metrics import DeliveryMetrics
-from services.alert.chat.presses import TeamsPresses
-from services.alert.chat.slack import SlackDestination
-from services.alert.chat.slack_commands import SlackCommands
-from services.alert.chat.slack_inbound import SlackInbound
-from services.alert.chat.slack_interactions import SlackInteractions
-from services.alert.chat.slack_socket import SlackSocket
-from services.alert.chat.teams_interactions import TeamsInteractions
-from services.alert.console.app import create_app
 from services.alert.deliveries import Deliveries
+from services.alert.doors import Doors, Inside
 from services.alert.handlers import SERVICE
-from services.alert.home_tabs import HomeTabs
 from services.alert.intake import IntakeProgress, TopicEnds
 from services.alert.metrics import AlertMetrics
 from services.alert.practice.part import open_part
@@ -57,8 +44,7 @@ from services.alert.store.texts import Texts
 from services.alert.subscriptions import Subscriptions
 from services.alert.sweep import Sweep, WakeUps
 from services.alert.team_file import TeamFile, checks, destination_secrets
-from services.contracts.configuration import Configuration, Destination
-from services.contracts.configuration import SlackDestination as SlackSection
+from services.contracts.configuration import Configuration
 from services.contracts.topics import (
     CLASSIFIED,
     CORRECTIONS,
@@ -81,7 +67,7 @@ from services.runtime.lines import Lines, announce
 from services.runtime.metrics import LineMetrics, create_registry, dead_letters_counter, metrics_app
 from services.runtime.postgres import create_pool, migrate, problem_at
 from services.runtime.process import Workers, run
-from services.runtime.settings import ServiceSettings, load, optional_secret, secret
+from services.runtime.settings import ServiceSettings, load, secret
 
 log = logs.get_logger(__name__)
 
@@ -164,9 +150,6 @@ class AlertService:
             clock=self._clock,
             metrics=DeliveryMetrics(self._registry),
         )
-        self._channels = self._deliveries.channels
-        # A token that is not there is said before anything starts.
-        self._app_tokens = _app_tokens(loaded.configuration)
         self._wake.deliveries = [self._deliveries.wake]
         self._practice = open_part(
             self._url,
@@ -176,8 +159,7 @@ class AlertService:
             settings.link_secret,
             self._clock,
         )
-        self._slack: SlackInbound | None = None
-        self._home: HomeTabs | None = None
+        self._doors = Doors(self._inside(), loaded.configuration)
         self.app: App = self._routes()
         dlq = topic_named(CLASSIFIED.dlq)
         self._topics = TopicsCheck(
@@ -205,93 +187,28 @@ class AlertService:
     def _may_page(self) -> bool:
         return self._intake is not None and self._intake.may_page
 
-    def _routes(self) -> Router:
-        if self._deliveries.slack:
-            self._slack = self._listen_to_slack(self._deliveries.slack)
-        elif self._practice is not None:
-            self._slack = self._practice.slack_alone(self._clock)
-        console = create_app(
-            episodes=self._episodes,
+    def _inside(self) -> Inside:
+        return Inside(
+            pool=self._pool,
             configuration=self.active,
+            clock=self._clock,
             links=self._links,
+            deliveries=self._deliveries,
+            episodes=self._episodes,
+            boards=self._boards,
             answers=self._answers,
             doings=self._doings,
-            slack=self._slack,
-            slack_signing_secrets=_signing_secrets(self._loaded.configuration),
-            send_sign_in=self._send_sign_in,
-            may_sign_in=lambda one: bool(sign_in_ways(self._channels, self.active(), one.id)),
-            api_token=optional_secret("PRESENCE_API_TOKEN"),
             roster=self._roster,
-            clock=self._clock,
-            boards=self._boards,
-            teams=self._teams_bots(),
-            teams_tokens=tuple(bot_tokens(self._loaded.configuration, self._clock)),
+            starts=self._starts,
+            practice=self._practice,
         )
-        pages = self._practice.pages(console, self._send_sign_in) if self._practice else console
-        router = Router(fallback=pages)
+
+    def _routes(self) -> Router:
+        router = Router(fallback=self._doors.pages)
         router.route("/health/live", self.health.live)
         router.route("/health/ready", self.health.ready)
         router.route("/metrics", metrics_app(self._registry, self.health))
         return router
-
-    def _teams_bots(self) -> TeamsPresses | None:
-        real = self._real_teams_bots()
-        return self._practice.teams(real) if self._practice else real
-
-    def _real_teams_bots(self) -> TeamsInteractions | None:
-        bots = self._deliveries.teams
-        if not bots:
-            return None
-        return TeamsInteractions(
-            self._episodes,
-            self.active,
-            bots,
-            self._clock,
-            self._boards,
-            self._answers,
-            self._doings,
-            self._links,
-        )
-
-    async def _send_sign_in(self, person_id: str, url: str) -> None:
-        await send_sign_in(self._channels, self.active(), person_id, url)
-
-    def _listen_to_slack(self, slack: list[SlackDestination]) -> SlackInbound:
-        """The same handlers, whichever way Slack's requests come."""
-        interactions = SlackInteractions(
-            self._episodes,
-            self.active,
-            slack,
-            self._clock,
-            boards=self._boards,
-            answers=self._answers,
-            doings=self._doings,
-        )
-        self._home = HomeTabs(
-            self._pool,
-            self._episodes,
-            self._roster,
-            self.active,
-            self._clock,
-            lambda member, blocks: slack[0].publish_home(member, blocks),
-        )
-        commands = SlackCommands(
-            self._episodes,
-            self._roster,
-            self.active,
-            self._clock,
-            incidents=self._boards,
-            changed=self._home.changed,
-            starts=self._starts,
-        )
-        return SlackInbound(
-            self._practice.slack(interactions) if self._practice else interactions,
-            self._clock,
-            command=commands.answer,
-            home=self._home.opened,
-            later=lambda url, answer: slack[0].answer_later(url, answer),
-            changed=self._home.changed,
-        )
 
     async def start(self) -> None:
         """Wait for PostgreSQL and Kafka; rewind where the group is ahead; consume; sweep."""
@@ -363,20 +280,15 @@ class AlertService:
             self.workers.start(name, loop())
         self.workers.start("presence score", self._score.run())
         self.workers.start("deliver", self._deliveries.run())
-        if self._slack is not None and self._home is not None:
-            self.workers.start("home tabs", self._home.keep())
-            for name, token, base_url in self._app_tokens:
-                socket = SlackSocket(token, base_url, self._slack, self._clock)
-                self.workers.start(f"Slack socket {name}", socket.run())
-        self.workers.start("lines", self._lines.watch())
+        for name, work in self._doors.workers():
+            self.workers.start(name, work)
         if self._practice is not None:
             self.workers.start("practice", self._practice.run())
         self.workers.start("configuration", self._watch_for_a_version())
 
     async def stop(self) -> None:
         """The batch in hand is finished and committed; then everything closes."""
-        if self._slack is not None:
-            await self._slack.drain()
+        await self._doors.drain()
         await self._lines.close()
         await self._broker.stop()
         await self._producer.close()
@@ -413,30 +325,6 @@ def _links(settings: AlertSettings, clock: Clock) -> Links:
         return Links(settings.public_url, settings.link_secret, clock)
     except ValueError as error:
         raise WrongConfiguration(str(error)) from None
-
-
-def _signing_secrets(configuration: Configuration) -> tuple[SecretStr, ...]:
-    names = [
-        section.signing_secret
-        for section in _every_destination(configuration)
-        if isinstance(section, SlackSection)
-    ]
-    return tuple(secret(name) for name in dict.fromkeys(names))
-
-
-def _every_destination(configuration: Configuration) -> tuple[Destination, ...]:
-    """Whatever is pressed there comes in by one door."""
-    return (*configuration.destinations, *configuration.practice.destinations)
-
-
-def _app_tokens(configuration: Configuration) -> list[tuple[str, SecretStr, str]]:
-    """One connection for each app: its token, by name, and where to ask for an address."""
-    named = {
-        section.app_token: str(section.base_url)
-        for section in _every_destination(configuration)
-        if isinstance(section, SlackSection) and section.app_token is not None
-    }
-    return [(name, secret(name), base_url) for name, base_url in named.items()]
 
 
 def create_service() -> AlertService:

@@ -11,6 +11,7 @@ from services.alert.chat.links import Links
 from services.alert.chat.metrics import DeliveryMetrics
 from services.alert.chat.slack import SlackDestination
 from services.alert.chat.teams_bot import TeamsBotDestination
+from services.alert.rounds import cancel
 from services.alert.store.outbox import PostgresOutbox
 from services.alert.store.sql import AWAY
 from services.contracts.configuration import Configuration, Destination
@@ -153,9 +154,7 @@ class Deliveries:
 
     async def _end(self, *destinations: str) -> None:
         tasks = [task for one in destinations if (task := self._tasks.pop(one, None)) is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
 
     async def _rest(self) -> None:
         """Until the next look. Raises what a pipeline raised."""

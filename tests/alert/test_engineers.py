@@ -134,6 +134,20 @@ async def test_an_open_episode_without_a_timer_is_found_mended_and_told(
         assert told.value("presence_audit_findings", finding="no_timer") == 0
 
 
+async def test_what_lay_there_through_an_outage_is_worked_off_before_anybody_hears_of_it(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres(), configuration(OPS), audited=True) as told:
+        await told.hear(notified("q", at(0)))
+        await told.at(60)
+        await told.keep()
+        assert cards(told, BoardKind.audit) == []
+        await told.at(63)
+        await told.keep()
+        (board,) = cards(told, BoardKind.audit)
+        assert "timer overdue" in board.content.headline
+
+
 async def test_a_destination_that_takes_nothing_is_told_to_engineers_through_another(
     postgres: FreshDatabase,
 ) -> None:

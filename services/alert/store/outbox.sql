@@ -125,10 +125,18 @@ for update of o skip locked
 update alert.outbox set state = 'cancelled', reason = 'handed_on' where id = any(%(ids)s)
 
 -- name: outbox_homeless
--- Destinations that messages wait for and that nobody delivers to any more.
-select distinct destination from alert.outbox
-where (state = 'pending' or (state = 'leased' and lease_until < alert.now()))
-  and destination <> all(%(known)s)
+-- Destinations that messages wait for and that nobody delivers to any more: from one to the next by the
+-- index, however many rows wait for each.
+with recursive places as (
+    (select destination from alert.outbox where state in ('pending', 'leased')
+     order by destination limit 1)
+    union all
+    select (select o.destination from alert.outbox o
+            where o.state in ('pending', 'leased') and o.destination > places.destination
+            order by o.destination limit 1)
+    from places where places.destination is not null
+)
+select destination from places where destination is not null and destination <> all(%(known)s)
 
 -- name: outbox_unlease
 update alert.outbox set state = 'pending', lease_until = null, ambiguous = true

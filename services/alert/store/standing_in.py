@@ -110,7 +110,7 @@ class StandIns:
             if not gone:
                 return 0
             away = await down_now(connection) | set(gone)
-            handed = 0
+            handed = dropped = 0
             for destination in gone:
                 await run(connection, "outbox_unlease", destination=destination)
                 rows = await all_of(
@@ -121,8 +121,9 @@ class StandIns:
                     limit=AT_ONCE,
                 )
                 handed += await self._hand_on(connection, rows, away) if rows else 0
-                await run(connection, "outbox_abandon", destination=destination)
-        log.warning("places left the configuration", destinations=gone, handed_on=handed)
+                dropped += await run(connection, "outbox_abandon", destination=destination)
+        if handed or dropped:
+            log.warning("places left the configuration", destinations=gone, handed_on=handed)
         return handed
 
     async def up(self, destination: str) -> None:

@@ -30,6 +30,10 @@ PATIENCE = timedelta(minutes=5)
 """So late something has to be before it is told: a restart or a database that fails over is shorter."""
 
 
+SETTLES = timedelta(minutes=2)
+"""So long after its start alert is given for what lay there meanwhile: paging waits a minute for intake."""
+
+
 class Finding(StrEnum):
     """What can be wrong; also the metric's label."""
 
@@ -46,6 +50,16 @@ class Finding(StrEnum):
     board_stuck = "board_stuck"
     """A live board that was never posted and is not waiting to be."""
 
+
+OVERDUE = frozenset(
+    {
+        Finding.timer_overdue,
+        Finding.outbox_overdue,
+        Finding.inbox_overdue,
+        Finding.announcements_overdue,
+    }
+)
+"""What every outage leaves behind, and a start works off by itself."""
 
 _SAYS = {
     Finding.no_timer: "{count} open episodes had no future timer: they were given one and page now",

@@ -30,17 +30,21 @@ class Auditor:
         self._configuration = configuration
         self._metrics = metrics
         self._looked: datetime | None = None
+        self._began: datetime | None = None
 
     async def wanted(self, connection: Connection, writing: Writing) -> list[Wanted]:
         """See Keeper. An episode without a timer gets one that is due now."""
         if self._looked is not None and writing.now - self._looked < EVERY:
             return []
         self._looked = writing.now
+        self._began = self._began or writing.now
         configuration = self._configuration()
         rows = await all_of(connection, "audit_findings", seconds=audit.PATIENCE.total_seconds())
+        settling = writing.now - self._began < audit.SETTLES
         found = [
             Found(Finding(row["finding"]), row["count"], row["about"] or "", row["reason"] or "")
             for row in rows
+            if not (settling and row["finding"] in audit.OVERDUE)
         ]
         for row in await all_of(connection, "timers_missing_long", seconds=60):
             episode = str(row["id"])
