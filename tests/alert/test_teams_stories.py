@@ -91,6 +91,20 @@ async def test_a_claim_that_runs_out_frees_the_card_and_the_next_steps_page_othe
         assert len(room.paged("lea")) == 1
 
 
+async def test_a_page_is_claimed_where_it_arrives_and_says_who_was_faster(
+    postgres: FreshDatabase,
+) -> None:
+    async with teams_room(postgres()) as room:
+        await asked(room)
+        mine = "a:29:mia"
+        (page,) = [one for (where, _), one in room.server.messages.items() if where == mine]
+        assert {"Claim", "Answer", "See the card", "Open without Teams"} <= buttons(page).keys()
+        assert await room.press("mia", buttons(page)["Claim"], mine) == "Done."
+        await room.settle()
+        assert "Mia has it" in text_of(content_of(room.card()))
+        assert await room.press("ben", buttons(page)["Claim"], mine) == "Mia has it already."
+
+
 async def test_who_has_not_added_the_app_is_mentioned_beneath_the_card(
     postgres: FreshDatabase,
 ) -> None:
