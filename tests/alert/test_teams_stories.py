@@ -30,7 +30,8 @@ async def test_a_question_is_claimed_answered_and_its_outcome_told_without_leavi
         assert page == "15 min left · X · Ana @ana · My flight was cancelled, what now?"
         assert room.paged("ben") == []
         await room.at(2)
-        assert await room.press("mia", buttons(room.card())["Claim"]) == "Done."
+        told = await room.press("mia", buttons(room.card())["Claim"])
+        assert told == "It is yours · Answer by 10:15 (Mon 2 Mar, Berlin)"
         assert await room.press("ben", buttons(room.card())["Claim"]) == "Mia has it already."
         await room.settle()
         assert "Mia has it" in text_of(content_of(room.card()))
@@ -99,7 +100,7 @@ async def test_a_page_is_claimed_where_it_arrives_and_says_who_was_faster(
         mine = "a:29:mia"
         (page,) = [one for (where, _), one in room.server.messages.items() if where == mine]
         assert {"Claim", "Answer", "See the card", "Open without Teams"} <= buttons(page).keys()
-        assert await room.press("mia", buttons(page)["Claim"], mine) == "Done."
+        assert (await room.press("mia", buttons(page)["Claim"], mine)).startswith("It is yours")
         await room.settle()
         assert "Mia has it" in text_of(content_of(room.card()))
         assert await room.press("ben", buttons(page)["Claim"], mine) == "Mia has it already."

@@ -101,7 +101,7 @@ async def test_a_card_lives_in_the_playground_from_the_question_to_the_answer(
         await keep(page, "open")
         await room.at(2)
         await shown.get_by_role("button", name="Claim").click()
-        await expect(page.get_by_text("Done.", exact=True)).to_be_visible()
+        await expect(page.get_by_text("It is yours")).to_be_visible()
         await room.settle()
         await expect(shown).to_contain_text("Mia has it")
         await expect(shown.get_by_role("button", name="Claim")).to_have_count(0)
