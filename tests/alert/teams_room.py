@@ -141,17 +141,23 @@ class Room:
         headers = {"authorization": f"Bearer {token}"}
         return await self.http.post("/teams/messages", json=activity, headers=headers)
 
-    async def _invoke(self, who: str, name: str, value: dict[str, Any]) -> dict[str, Any]:
-        activity = self.server.activity(who=object_id(who), name=name, value=value)
+    async def _invoke(
+        self, who: str, name: str, value: dict[str, Any], where: str = CHANNEL
+    ) -> dict[str, Any]:
+        conversation = {"id": where, "tenantId": TENANT}
+        activity = self.server.activity(
+            who=object_id(who), name=name, value=value, conversation=conversation
+        )
         answer = await self.receive(activity)
         assert answer.status_code == 200, answer.text
         said: dict[str, Any] = answer.json()
         return said
 
-    async def press(self, who: str, button: dict[str, Any]) -> str:
+    async def press(self, who: str, button: dict[str, Any], where: str = CHANNEL) -> str:
         """A button that acts at once; what the presser is told."""
         assert button["type"] == "Action.Execute", button
-        answer = await self._invoke(who, "adaptiveCard/action", {"action": button})
+        answer = await self._invoke(who, "adaptiveCard/action", {"action": button}, where)
+        assert answer["type"] == "application/vnd.microsoft.activity.message"
         return str(answer["value"])
 
     async def open(self, who: str, button: dict[str, Any]) -> dict[str, Any]:

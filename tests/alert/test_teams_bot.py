@@ -268,7 +268,7 @@ async def test_what_is_no_activity_is_refused(bot: Bot, body: bytes) -> None:
 
 
 async def test_who_presses_is_known_by_the_principal_name_that_teams_tells(bot: Bot) -> None:
-    assert await bot.press(CLAIM) == "Done."
+    assert (await bot.press(CLAIM)).startswith("It is yours · Answer by")
     assert bot.episodes.acts == [("ep-1", "mia", "teams", "claim")]
     assert await bot.press(CLAIM) == "That is so already: nothing was changed."
 
@@ -411,6 +411,14 @@ async def test_an_answer_on_its_way_can_be_undone_from_the_card(bot: Bot) -> Non
     await bot.destination.post(card(status=(pending,)), "d1")
     await bot.press(buttons(bot.server.cards()[0])["Undo"]["data"])
     assert bot.answers.undone == ["a-1"]
+
+
+async def test_a_page_about_a_board_can_be_pressed_where_it_arrives(bot: Bot) -> None:
+    page = await bot.destination.page(person("mia@air.example"), board(), None, "d1")
+    shown = buttons(bot.server.messages[(page.channel, page.id)])
+    acted = next(one for one in shown.values() if one["type"] == "Action.Execute")
+    assert await bot.press(acted["data"]) == "Done."
+    assert bot.boards.pressed == [("b-1", "release_all", "", "mia")]
 
 
 async def test_who_has_not_installed_the_bot_is_mentioned_beneath_the_card(bot: Bot) -> None:

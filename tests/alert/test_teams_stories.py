@@ -30,7 +30,8 @@ async def test_a_question_is_claimed_answered_and_its_outcome_told_without_leavi
         assert page == "15 min left · X · Ana @ana · My flight was cancelled, what now?"
         assert room.paged("ben") == []
         await room.at(2)
-        assert await room.press("mia", buttons(room.card())["Claim"]) == "Done."
+        told = await room.press("mia", buttons(room.card())["Claim"])
+        assert told == "It is yours · Answer by 10:15 (Mon 2 Mar, Berlin)"
         assert await room.press("ben", buttons(room.card())["Claim"]) == "Mia has it already."
         await room.settle()
         assert "Mia has it" in text_of(content_of(room.card()))
@@ -89,6 +90,20 @@ async def test_a_claim_that_runs_out_frees_the_card_and_the_next_steps_page_othe
         await room.at(24)
         await room.settle()
         assert len(room.paged("lea")) == 1
+
+
+async def test_a_page_is_claimed_where_it_arrives_and_says_who_was_faster(
+    postgres: FreshDatabase,
+) -> None:
+    async with teams_room(postgres()) as room:
+        await asked(room)
+        mine = "a:29:mia"
+        (page,) = [one for (where, _), one in room.server.messages.items() if where == mine]
+        assert {"Claim", "Answer", "See the card", "Open without Teams"} <= buttons(page).keys()
+        assert (await room.press("mia", buttons(page)["Claim"], mine)).startswith("It is yours")
+        await room.settle()
+        assert "Mia has it" in text_of(content_of(room.card()))
+        assert await room.press("ben", buttons(page)["Claim"], mine) == "Mia has it already."
 
 
 async def test_who_has_not_added_the_app_is_mentioned_beneath_the_card(

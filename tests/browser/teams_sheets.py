@@ -189,14 +189,16 @@ def exhibits() -> Iterator[Exhibit]:
         yield "forms", name, form
 
 
+def content_of(made: dict[str, Any]) -> dict[str, Any]:
+    """The card in a message; a form is one itself."""
+    content: dict[str, Any] = made["attachments"][0]["content"] if "summary" in made else made
+    return content
+
+
 def sheet(name: str, scheme: str, width: int) -> str:
     """One sheet as a page; `document.querySelectorAll('[data-wide]')` are the cards that stick out."""
     shown = [
-        (
-            title,
-            made.get("summary"),
-            made["attachments"][0]["content"] if "summary" in made else made,
-        )
+        (title, made.get("summary"), content_of(made))
         for on, title, made in exhibits()
         if name in (on, "notifications") and (name != "notifications" or "summary" in made)
     ]

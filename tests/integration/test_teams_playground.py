@@ -25,6 +25,7 @@ from tests.conftest import FreshDatabase
 from tests.integration.teams_playground import PERSONAL, Playground, gate, playground
 
 pytestmark = pytest.mark.integration
+expect.set_options(timeout=30_000)  # a busy machine draws slowly
 HOSTILE = "<at>Mia</at> [Your bank](https://evil.example) **bold** <b>hi</b> \u202egnp.exe"
 
 
@@ -35,7 +36,7 @@ def microsoft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
 
 
 @asynccontextmanager
-async def chromium(width: int = 1280) -> AsyncIterator[Page]:
+async def chromium() -> AsyncIterator[Page]:
     """A page; what nobody could reach anyway (fonts of Microsoft's network) is not asked for."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
@@ -44,7 +45,8 @@ async def chromium(width: int = 1280) -> AsyncIterator[Page]:
         pytest.skip("no Chromium here: apt-get install chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = await browser.new_page(viewport={"width": width, "height": 1_000})
+        context = await browser.new_context(viewport={"width": 1_280, "height": 1_000})
+        page = await context.new_page()
         await page.route(lambda url: "127.0.0.1" not in url and "localhost" not in url, _offline)
         yield page
         await browser.close()
@@ -80,7 +82,7 @@ async def filled(page: Page, form: dict[str, Any], press: str, text: str) -> dic
     return sent
 
 
-async def test_a_card_lives_in_the_playground_from_the_question_to_the_answer(
+async def test_a_card_lives_in_the_playground_from_the_greeting_to_the_answer(
     microsoft: Playground, postgres: FreshDatabase
 ) -> None:
     async with (
@@ -89,6 +91,10 @@ async def test_a_card_lives_in_the_playground_from_the_question_to_the_answer(
         chromium() as page,
     ):
         await page.goto(microsoft.url)
+        greeting = page.get_by_text("Cards of people who wait appear here by themselves.")
+        await expect(greeting.first).to_be_visible()
+        await expect(page.get_by_text(PERSONAL)).to_be_visible()
+        assert {"installationUpdate", "conversationUpdate"} <= {one["type"] for one in room.asked}
         await page.get_by_text("care", exact=True).first.click()
         await room.told.hear(notified("q", at(0), text=HOSTILE))
         await room.settle()
@@ -101,7 +107,7 @@ async def test_a_card_lives_in_the_playground_from_the_question_to_the_answer(
         await keep(page, "open")
         await room.at(2)
         await shown.get_by_role("button", name="Claim").click()
-        await expect(page.get_by_text("Done.", exact=True)).to_be_visible()
+        await expect(page.get_by_text("It is yours")).to_be_visible()
         await room.settle()
         await expect(shown).to_contain_text("Mia has it")
         await expect(shown.get_by_role("button", name="Claim")).to_have_count(0)
@@ -109,8 +115,8 @@ async def test_a_card_lives_in_the_playground_from_the_question_to_the_answer(
 
         (button,) = await answer_buttons(room)
         form = (await room.open("mia", button))["value"]["card"]["content"]
-        async with chromium(600) as dialog:
-            data = await filled(dialog, form, "Send", "We are on it")
+        dialog = await page.context.new_page()
+        data = await filled(dialog, form, "Send", "We are on it")
         after = await room.submit("mia", data)
         assert "We are on it" in str(after)
         await room.settle()
@@ -154,20 +160,3 @@ async def test_the_connectors_own_answers_are_understood(
         paged = await bot.page(person("ben@air.example"), card(), ref, "d3")
         assert paged.channel != ref.channel
         await bot.tell("Nobody is on call.", "d4")
-
-
-async def test_who_adds_the_bot_is_greeted_and_who_writes_to_it_is_answered(
-    microsoft: Playground, postgres: FreshDatabase
-) -> None:
-    async with (
-        teams_room(postgres(), microsoft.connector) as room,
-        gate(room, microsoft.bot_port),
-        chromium(900) as page,
-    ):
-        await page.goto(microsoft.url)
-        greeting = page.get_by_text("Cards of people who wait appear here by themselves.")
-        await expect(greeting.first).to_be_visible()
-        await expect(page.get_by_text(PERSONAL)).to_be_visible()
-        kinds = [one["type"] for one in room.asked]
-        assert {"installationUpdate", "conversationUpdate"} <= set(kinds)
-        await keep(page, "greeting")

@@ -30,7 +30,7 @@ from services.alert.chat.adaptive_card import (
     where_to_answer,
 )
 from services.alert.chat.links import Links
-from services.alert.chat.text import clean, clip, clock_time
+from services.alert.chat.text import clean, clip, clock_time, joined_line
 from services.alert.domain.boards.board import Board, BoardAct
 from services.alert.domain.card import Card, CardAct, CardLine, LineAct, StatusKind
 from services.alert.ports import MessageRef, PersonRef, Shown
@@ -113,17 +113,18 @@ def line_message(line: CardLine, card: Card, _links: Links) -> Message:
 
 
 def page_message(person: PersonRef, shown: Shown, ref: MessageRef | None, links: Links) -> Message:
-    """A direct message: its link knows whom it was made for."""
-    buttons: list[Element] = []
+    """A direct message: what can be done, where it arrives; its link knows whom it was made for."""
     if isinstance(shown, Board):
         headline, url = shown.content.headline, links.board(shown.id, person.id)
-        facts = []
+        listed = [line.text for part in shown.content.sections for line in part.lines[:3]]
+        facts = [row(joined_line(text)) for text in listed[:5]]
+        buttons = _pressed(shown, shown.content.acts, links)
     else:
         headline, url = shown.headline, links.episode(shown.episode_id, person.id)
         due = card_words.due(shown)
         facts = [*([row(due)] if due else []), where_to_answer(shown)]
         offered = [act for act in shown.acts if act in (CardAct.claim, CardAct.answer)]
-        buttons += [_act(act, shown, first=not place) for place, act in enumerate(offered)]
+        buttons = [_act(act, shown, first=not place) for place, act in enumerate(offered)]
     body = [row(clean(headline), weight="Bolder"), *facts]
     buttons += open_url("See the card", ref.url if ref else None)
     buttons += open_url("Open without Teams", url)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from services.alert.acting import AnswerForm, Answering, Doing, Done
-from services.alert.chat import bot_cards, bot_forms
+from services.alert.chat import bot_cards, bot_forms, card_words
 from services.alert.chat.acts import said
 from services.alert.chat.adaptive_card import Element
 from services.alert.chat.bot_cards import ABOUT, BOARD, TARGET, VERB
@@ -141,7 +141,10 @@ class TeamsInteractions:
             return pressed.says or said(pressed.result, None)
         if verb == CardAct.claim:
             result = await self._episodes.claim(about, by)
-            return said(result, await self._episodes.card(about))
+            card = await self._episodes.card(about)
+            if result is ActResult.done and card is not None:
+                return " · ".join(one for one in ("It is yours", card_words.due(card)) if one)
+            return said(result, card)
         if verb == CardAct.reopen:
             return _says(await self._doings.reopen(about, by))
         match LineAct(verb):
