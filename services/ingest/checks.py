@@ -20,6 +20,7 @@ from services.ingest.sources.x_threads import XConversations
 from services.ingest.speaking.port import Speaker
 from services.ingest.speaking.registry import BUILDERS, build_speakers
 from services.ingest.speaking.x import XSpeaker
+from services.ingest.speaking.youtube import YouTubeSpeaker
 from services.runtime.checks import Check, Finding, answered, good, unknown, wrong
 from services.runtime.clock import Clock
 from services.runtime.errors import Permanent, Transient, WrongConfiguration
@@ -165,22 +166,26 @@ def _threads(asked: Asked) -> Callable[[], Awaitable[Finding]]:
 
 
 def _answers(speaker: Speaker | None, account: Account) -> Callable[[], Awaitable[Finding]]:
-    """Whether answers can go out. Only X's token is another one than that which listens."""
+    """Whether answers can go out. Only X and YouTube take another token than that which listens."""
 
     async def look() -> Finding:
         if speaker is None:
             return unknown("only listened to: no answers go out from Presence", _SPEAK)
         try:
             if not isinstance(speaker, XSpeaker):
+                await speaker.prepare()
+                if isinstance(speaker, YouTubeSpeaker):
+                    return good("the refresh token is taken; an answer costs 50 units")
                 return unknown(
                     "set up; whether the platform lets us write shows at the first answer"
                 )
             who = await speaker.identify()
         except Permanent as error:
             mend = "make a new token with read and write, for this account (docs/sources.md)"
-            return wrong(f"X refuses the token that answers: {error.detail}", mend)
+            return wrong(f"the token that answers is refused: {error.detail}", mend)
         except Transient as error:
-            return unknown(f"X does not say whether the token answers: {error.reason.value}")
+            says = f"{account.platform} does not say whether it takes answers: {error.reason.value}"
+            return unknown(says)
         finally:
             await speaker.close()
         if who != account.id:

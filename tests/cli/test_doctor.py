@@ -216,7 +216,7 @@ def test_a_token_of_xs_that_is_refused_or_anothers_is_found(world: World) -> Non
     world.secrets["X_TOKEN"] = "revoked"
     _, found, _ = world.ask()
     assert found["x @air: answers"]["state"] == "wrong"
-    assert "X refuses the token" in found["x @air: answers"]["says"]
+    assert "the token that answers is refused" in found["x @air: answers"]["says"]
 
 
 def test_a_page_that_is_subscribed_to_nothing_is_found(world: World) -> None:

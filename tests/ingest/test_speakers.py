@@ -12,6 +12,7 @@ import pytest
 
 from services.contracts.events import Direction, Kind
 from services.contracts.identity import item_id
+from services.ingest.checks import source_checks
 from services.ingest.domain.accounts import OwnAccount
 from services.ingest.domain.address import Address, Heard, address_of
 from services.ingest.domain.item import Receipt, notification
@@ -20,6 +21,7 @@ from services.ingest.domain.replying import Certainty, Draft, RefusalCause
 from services.ingest.sources.youtube import events_of, parse_comment
 from services.ingest.speaking.port import Ambiguous, Speaker, SpeakReason
 from services.ingest.speaking.registry import build_speakers
+from services.runtime.checks import State
 from services.runtime.clock import ManualClock
 from services.runtime.errors import Permanent, Transient
 from tests.ingest import platforms
@@ -302,6 +304,20 @@ async def test_a_revoked_refresh_token_is_said_before_anything_is_sent() -> None
             await speaker.prepare()
         assert server.posts == []
         await speaker.close()
+
+
+@pytest.mark.parametrize(("token", "state"), [("REFRESH", State.good), ("TOKEN", State.wrong)])
+async def test_the_doctor_says_whether_youtube_takes_the_refresh_token(
+    token: str, state: State
+) -> None:
+    with platforms.serving("youtube") as server:
+        raw = platforms.account("youtube", server.url)
+        raw["settings"]["refresh_token"] = token
+        asked = source_checks(with_accounts(raw), platforms.secrets, ManualClock(NOW), None)
+        (answers,) = [one for one in asked if one.name.endswith(": answers")]
+        finding = await answers.look()
+        assert finding.state is state
+        assert platforms.SECRETS[token] not in finding.says
 
 
 def test_x_counts_as_x_does() -> None:
