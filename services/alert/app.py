@@ -173,6 +173,7 @@ class AlertService:
                 REPLIES,
                 OUTCOMES,
                 topic_named(OUTCOMES.dlq),
+                topic_named(NOTICES.dlq),
             ),
             self._clock,
         )

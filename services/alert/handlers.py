@@ -79,23 +79,34 @@ class InboxHandler:
 class NoticeHandler:
     """presence.notices: what the engineers should know, and what they need not know any more.
 
-    A source that has caught up releases what waited for it.
+    A source that has caught up releases what waited for it. One that cannot be read is dead-lettered; there
+    is no limit here, since it would be told on the very topic that then stands still.
     """
 
     def __init__(
-        self, sources: Sources, troubles: Troubles, *, changed: Callable[[], None]
+        self,
+        sources: Sources,
+        troubles: Troubles,
+        producer: Producer,
+        dead_letters: Counter,
+        clock: Clock,
+        *,
+        changed: Callable[[], None],
     ) -> None:
         self._sources = sources
         self._troubles = troubles
+        self._producer = producer
+        self._dead_letters = dead_letters
+        self._clock = clock
         self._changed = changed
 
     async def __call__(self, messages: Sequence[Message]) -> None:
-        """Return when everything is noted. A notice that cannot be read is logged: it harms nobody."""
+        """Return when everything is noted; raises to have the batch again."""
         for message in messages:
             try:
                 notice = Notice.model_validate_json(message.value() or b"")
             except ValidationError as error:
-                log.warning("a notice could not be read", offset=message.offset(), error=str(error))
+                await self._put_aside(message, _first(error))
                 continue
             if notice.kind is NoticeKind.caught_up:
                 await self._sources.caught_up(notice.account_id, notice.at)
@@ -105,6 +116,12 @@ class NoticeHandler:
                 log.warning(
                     "notice", kind=notice.kind.value, service=notice.service, says=notice.says
                 )
+
+    async def _put_aside(self, message: Message, why: str) -> None:
+        reason, now = DeadLetterReason.malformed, self._clock.now()
+        await self._producer.publish([dead_letter(message, reason, why, service=SERVICE, now=now)])
+        self._dead_letters.labels(message.topic(), reason.value).inc()
+        log.warning("a notice was put aside", offset=message.offset(), says=why)
 
 
 class OutcomeHandler:

@@ -49,7 +49,14 @@ class Subscriptions:
 
     def notices(self, pool: Pool, consumption: Consumption) -> None:
         """What the engineers should know, and which sources have caught up."""
-        handler = NoticeHandler(Sources(pool), Troubles(pool), changed=self.wake.changed)
+        handler = NoticeHandler(
+            Sources(pool),
+            Troubles(pool),
+            self.producer,
+            self.dead_letters,
+            self.clock,
+            changed=self.wake.changed,
+        )
         self._read(NOTICES, handler, Group.alert_notices, consumption)
 
     def outcomes(self, outgoing: Outgoing, consumption: Consumption) -> None:

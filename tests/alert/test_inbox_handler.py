@@ -136,10 +136,17 @@ async def test_a_source_that_caught_up_releases_what_waited_for_its_answers(
             at=at(0.1),
         )
         woken: list[bool] = []
+        producer = MemoryProducer()
         handle = NoticeHandler(
-            Sources(told.pool), Troubles(told.pool), changed=lambda: woken.append(True)
+            Sources(told.pool),
+            Troubles(told.pool),
+            producer,
+            dead_letters_counter(CollectorRegistry()),
+            ManualClock(at(0.2)),
+            changed=lambda: woken.append(True),
         )
         await handle([raw(0, notice), raw(1, b"no notice")])
+        assert [one.value for one in producer.records] == [b"no notice"], "put aside"
         await told.at(0.5)
         assert await told.sweep() == ["mia"]
         assert woken == [True]
