@@ -105,7 +105,7 @@ class AlertService:
         self._url = settings.database_url.get_secret_value()
         self._registry = create_registry()
         self._metrics = AlertMetrics(self._registry, loaded.configuration)
-        self._dead_letters = dead_letters_counter(self._registry)
+        self._dead_letters = dead_letters_counter(self._registry, CLASSIFIED, OUTCOMES, NOTICES)
         self._pool = create_pool(self._url, name=SERVICE, max_size=12)
         self._producer = create_producer(settings, service=SERVICE)
         self._announce = partial(announce, self._producer)

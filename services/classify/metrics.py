@@ -33,7 +33,7 @@ class Metrics:
             ["label", "engine", "language"],
             registry=registry,
         )
-        self._dead = dead_letters_counter(registry)
+        self._dead = dead_letters_counter(registry, NOTIFICATIONS)
         self._asked = Counter(
             "presence_classify_asked",
             "Items that a stage was asked about.",

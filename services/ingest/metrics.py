@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from services.contracts.events import Direction, Kind, Notification, Origin
-from services.contracts.topics import INTAKE_DLQ
-from services.ingest.domain.outcome import IgnoreReason, RejectReason
+from services.contracts.topics import INTAKE_DLQ, REPLIES
+from services.ingest.domain.outcome import IgnoreReason
 from services.ingest.domain.replying import RefusalCause
 from services.ingest.sources.source import RefusalReason
 from services.runtime.metrics import dead_letters_counter
@@ -151,9 +151,7 @@ class Metrics:
             self.replies.labels(state, "")
         for cause in RefusalCause:
             self.replies.labels("refused", cause.value)
-        self.dead_letters = dead_letters_counter(registry)
-        for reason in RejectReason:
-            self.dead_letters.labels(INTAKE_DLQ.name, reason.value)
+        self.dead_letters = dead_letters_counter(registry, INTAKE_DLQ, REPLIES)
         for call in ("known", "record"):
             self.store_failures.labels(call)
 

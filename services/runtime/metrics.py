@@ -16,6 +16,7 @@ from prometheus_client import (
 from services.contracts.topics import Topic
 from services.runtime.asgi import App, Receive, Scope, Send, answer
 from services.runtime.consumption import Consumption
+from services.runtime.dead_letter import DeadLetterReason
 from services.runtime.health import Health
 
 
@@ -90,11 +91,19 @@ class LineMetrics:
         self._lost.labels(topic).inc(records)
 
 
-def dead_letters_counter(registry: CollectorRegistry) -> Counter:
-    """`presence_dead_letters_total`, which every consuming service counts."""
-    return Counter(
+def dead_letters_counter(registry: CollectorRegistry, *topics: Topic) -> Counter:
+    """`presence_dead_letters_total`, which every consuming service counts.
+
+    Every reason stands at 0 for each of `topics`: of a counter that begins at 1 a rate sees nothing, and the
+    first dead letter would tell nobody.
+    """
+    found = Counter(
         "presence_dead_letters_total",
         "Records put aside because they could not be handled.",
         ["topic", "reason"],
         registry=registry,
     )
+    for topic in topics:
+        for reason in DeadLetterReason:
+            found.labels(topic.name, reason.value)
+    return found

@@ -11,10 +11,11 @@ from services.contracts.topics import CLASSIFIED, NOTICES, OUTCOMES
 from services.runtime.backlog import Backlog, longest_wait
 from services.runtime.clock import ManualClock
 from services.runtime.consumption import Consumption, OffsetGap
+from services.runtime.dead_letter import DeadLetterReason
 from services.runtime.dead_letter_limit import LimitReason
 from services.runtime.errors import Transient
 from services.runtime.lines import TELL_AGAIN, Lines
-from services.runtime.metrics import LineMetrics
+from services.runtime.metrics import LineMetrics, dead_letters_counter
 from services.runtime.settings import ServiceSettings, load
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -140,3 +141,11 @@ def test_what_waits_is_counted_from_the_oldest_record_that_is_kept() -> None:
     assert (behind.records, behind.lost) == (60, 10)
     assert longest_wait([never_read, behind], NOW.replace(hour=10)) == 3600
     assert longest_wait([never_read], NOW) == 0
+
+
+def test_the_first_dead_letter_is_seen_by_a_rate() -> None:
+    registry = CollectorRegistry()
+    dead_letters_counter(registry, CLASSIFIED)
+    for reason in DeadLetterReason:
+        labels = {"topic": CLASSIFIED.name, "reason": reason.value}
+        assert registry.get_sample_value("presence_dead_letters_total", labels) == 0
