@@ -20,7 +20,6 @@ from services.runtime.metrics import dead_letters_counter
 
 OTHER = "other"
 _LANGUAGES = frozenset((*LANGUAGES, UNDETERMINED))
-DEAD_REASONS = (DeadLetterReason.malformed, DeadLetterReason.failed, DeadLetterReason.too_large)
 
 
 class Metrics:
@@ -89,8 +88,6 @@ class Metrics:
             self._decided.labels(decider)
         for kind in ("items", "texts", "authors", "untrusted"):
             self._lessons.labels(kind)
-        for reason in DEAD_REASONS:
-            self._dead.labels(NOTIFICATIONS.name, reason)
 
     def expect(self, engine: str) -> None:
         """Every label set of this engine is there from now on."""
