@@ -119,3 +119,28 @@ async def test_a_released_message_of_yesterday_is_no_outage(postgres: FreshDatab
         await told.boards.press(held.id, "release", held.content.subjects[0], MIA)
         assert await told.sweep() == ["mia"]
         assert told.shown(BoardKind.catch_up) == []
+
+
+async def test_a_step_in_closed_hours_behind_one_that_reaches_nobody_waits_for_the_opening(
+    postgres: FreshDatabase,
+) -> None:
+    later = (
+        "  - id: later\n    zone: UTC\n    layers:\n      - id: l\n"
+        "        rotation: {starts: 2030-01-01, members: [lea]}\npolicies:\n"
+    )
+    text = PRESENCE.replace("policies:\n", later)
+    text = text.replace(
+        "zone: Europe/Berlin\n    layers", "zone: Europe/Berlin\n    open_hours: late\n    layers"
+    )
+    text = text.replace(
+        '{at: "0%", targets: [{rota: social}]}', '{at: "0%", targets: [{rota: later}]}'
+    )
+    text += "hours:\n  - {id: late, zone: UTC, week: [{from: '10:00', to: '20:00'}]}\n"
+    async with story(postgres(), configuration(text)) as told:
+        await told.hear(notified("q", at(0)))
+        assert await told.sweep() == []
+        assert await told.rows("select step, due_at, late from alert.timers") == [(1, at(60), True)]
+        await told.at(60)
+        assert await told.sweep() == ["ben"]
+        (board,) = told.shown(BoardKind.catch_up)
+        assert board.content.headline.startswith("While we were closed: 1 wait")

@@ -923,6 +923,20 @@ async def test_who_waits_is_listed_before_what_a_new_source_brought(
         assert [row.who for row in waiting] == ["Ana @ana", "Cat @cat"]
 
 
+async def test_a_card_that_says_its_state_may_be_stale_says_so_until_it_is_read_again(
+    postgres: FreshDatabase,
+) -> None:
+    async with story(postgres()) as told:
+        await told.hear(notified("q", at(0), root="q"))
+        await told.escalating.fire_due(stale=True)
+        assert await told.deliver() == ["mia"]
+        assert told.card().stale
+        await told.at(1)
+        await told.hear(notified("q2", at(1), root="q"))
+        await told.deliver()
+        assert not told.card().stale
+
+
 async def test_a_second_round_tells_its_channels_again(postgres: FreshDatabase) -> None:
     text = PRESENCE.replace(
         '      - {at: "75%", targets: [{rota: social, who: next}]}\n',

@@ -214,7 +214,14 @@ def advance(
         record = _opened(folded, asked, said, context, new_id, conversation)
     else:
         record = _carried_on(was, folded, asked, said, context)
-    record = replace(record, folded=folded, fingerprint=fingerprint, version=record.version + 1)
+    # What was just read of it is not stale.
+    record = replace(
+        record,
+        folded=folded,
+        fingerprint=fingerprint,
+        version=record.version + 1,
+        stale=False,
+    )
     record = _with_state(was, record, context)
     again = was is not None and not was.live
     if was is not None and record.live and (again or _rises(was, record)):

@@ -42,26 +42,36 @@ def route_of(configuration: Configuration, item: Item, now: datetime) -> Route:
 
 
 def home_of(
-    configuration: Configuration, route: Route, brand: str, now: datetime, *, always: bool = False
+    configuration: Configuration,
+    route: Route,
+    brand: str,
+    now: datetime,
+    *,
+    always: bool = False,
+    further: bool = False,
 ) -> Home:
     """The first destination of a route with whom its policy's first step reaches now.
 
-    `always`: also in closed hours.
+    `always`: also in closed hours. `further`: where the first step reaches nobody, whom a later one does.
     """
     destination = route.destinations[0]
-    reached = escalation.reached(
-        configuration,
-        policy_named(configuration, route.policy),
-        0,
-        brand=brand,
-        home=destination,
-        now=now,
-        paged={},
-        ignores_closed_hours=always or route.ignores_closed_hours,
-    )
-    return Home(
-        brand, destination, shared(configuration, destination), zone(configuration), reached.people
-    )
+    policy = policy_named(configuration, route.policy)
+    people: tuple[str, ...] = ()
+    for step in range(len(policy.steps)):
+        found = escalation.reached(
+            configuration,
+            policy,
+            step,
+            brand=brand,
+            home=destination,
+            now=now,
+            paged={},
+            ignores_closed_hours=always or route.ignores_closed_hours,
+        )
+        people = found.people
+        if people or found.closed or not further:
+            break
+    return Home(brand, destination, shared(configuration, destination), zone(configuration), people)
 
 
 def shared(configuration: Configuration, destination: str) -> bool:

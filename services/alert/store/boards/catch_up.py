@@ -63,7 +63,8 @@ class CatchUp:
         people: list[str] = []
         for route in configuration.routes:
             if route.id in taken:
-                people += places.home_of(configuration, route, brand, writing.now).people
+                home = places.home_of(configuration, route, brand, writing.now, further=True)
+                people += home.people
         return Home(
             brand,
             destination,
