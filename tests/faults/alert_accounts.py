@@ -196,7 +196,7 @@ def _after_the_end(effects: Effects, posts: Posts, matters: dict[str, Matter]) -
     after = []
     for name, done in posts.items():
         row = effects.get(name)
-        if row is None or row["purpose"] != "page" or row["opener"] not in matters:
+        if row is None or not _is_step(row) or row["opener"] not in matters:
             continue
         ended = matters[row["opener"]].ended_at
         after += [ended is not None and one.at > ended + HOP for one in done]
