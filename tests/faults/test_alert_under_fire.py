@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.alert_run import Run, failures, run
+from tests.faults.alert_accounts import failures
+from tests.faults.alert_run import Run, run
 
 pytestmark = pytest.mark.integration
 

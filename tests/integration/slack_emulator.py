@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,15 @@ def emulating() -> Iterator[str]:
         process.stdout.close()
 
 
+@cache
+def _client() -> httpx.Client:
+    # One for all: to make one takes longer than a call.
+    return httpx.Client(headers={"authorization": f"Bearer {TOKEN}"})
+
+
 def call(base_url: str, method: str, **fields: str) -> Any:
     """A call of its Web API, as a form."""
-    headers = {"authorization": f"Bearer {TOKEN}"}
-    return httpx.post(f"{base_url}{method}", data=fields, headers=headers).json()
+    return _client().post(f"{base_url}{method}", data=fields).json()
 
 
 def peer_at(address: str) -> Peer:

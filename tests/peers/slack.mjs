@@ -15,8 +15,8 @@ const slack = await createEmulator({
     tokens: { [process.env.SLACK_TOKEN]: { login: "admin", scopes: [] } },
     slack: {
       team: { name: "Air", domain: "air" },
-      users: [{ name: "mia", real_name: "Mia", email: "mia@air.example" }],
-      channels: [{ name: "help" }],
+      users: ["mia", "ben", "lea", "tom"].map((name) => ({ name, email: `${name}@air.example` })),
+      channels: [{ name: "help" }, { name: "safe" }],
       bots: [{ name: "presence" }],
     },
   },
