@@ -1,4 +1,4 @@
-"""The three services as they run, on a real Kafka and PostgreSQL: ready after, resident memory, receipt → card.
+"""The three services on a real Kafka and PostgreSQL: ready after, resident memory, sent → card.
 
 python -m benchmarks.whole [--starts 3] [--seconds 60] [--rate 200] [--cards 2] [--json]
 """
@@ -55,7 +55,7 @@ class Process:
         self.service = service
         self._port = environment[f"PRESENCE_{service.upper()}_PORT"]
         self._begun = time.perf_counter()
-        command = [Path(sys.executable).with_name("presence"), service]
+        command = [str(Path(sys.executable).with_name("presence")), service]
         # Standard output is for the figures.
         self._process = subprocess.Popen(command, env=dict(environment), stdout=sys.stderr)
         self._numbers = psutil.Process(self._process.pid)
@@ -148,6 +148,7 @@ def starts(environment: Mapping[str, str], count: int) -> dict[str, Any]:
             "ready_rss_mb": round(max(rss for _, rss in measured)),
         }
         for name, measured in found.items()
+        if measured
     }
 
 
@@ -207,8 +208,8 @@ def show(figures: dict[str, Any]) -> None:
         one = figures["services"][name]
         table.add_row(
             name,
-            str(one["ready_seconds"]),
-            str(one["ready_rss_mb"]),
+            str(one.get("ready_seconds", "")),
+            str(one.get("ready_rss_mb", "")),
             str(one.get("loaded_rss_mb", "")),
             f"4 s, {GOALS[name]} MB",
             str(one.get("cpu_us_per_notification", "")),
@@ -252,7 +253,7 @@ def main() -> None:
                 load = Load(given.seconds, given.rate, given.cards)
                 used, latency = flow(environment, workspace, load)
                 for name, one in used.items():
-                    figures["services"][name] |= one
+                    figures["services"].setdefault(name, {}).update(one)
                 figures["receipt_to_card"] = latency
     figures["load_average"] = round(os.getloadavg()[0], 1)
     if given.json:
