@@ -33,6 +33,7 @@ from services.runtime.settings import ServiceSettings
 from tests.ingest.brand import payload, platform
 
 CONNECTIONS = 32
+PEOPLE = 2_000
 NOISE = Console(stderr=True)
 
 
@@ -70,13 +71,14 @@ class Server:
 
 
 def requests(first: int, count: int) -> list[bytes]:
-    """Signed requests, each of an item of its own."""
+    """Signed requests, each of an item of its own, by many people."""
     read: dict[str, Any] = orjson.loads(payload("x", "mention"))
     found = []
     for number in range(first, first + count):
         native = str(7_000_000_000 + number)
         for one in read["tweet_create_events"]:
             one["id"], one["id_str"] = int(native), native
+            one["user"]["id_str"] = str(500 + number % PEOPLE)
         body = orjson.dumps(read)
         headers = {
             "host": "localhost",

@@ -39,6 +39,7 @@ from services.ingest.store.event_store import (
 from services.runtime.asgi import App, Receive, Router, Scope, Send, answer, answer_json, read_body
 from services.runtime.broker import create_producer
 from services.runtime.clock import SystemClock
+from services.runtime.process import settle_memory
 from services.runtime.producer import KafkaProducer, Record
 from services.runtime.settings import ServiceSettings
 from tests.ingest.brand import SECRETS, sources
@@ -165,6 +166,8 @@ async def _store(database: str) -> EventStore:
 
 def _intake(producer: KafkaProducer, store: EventStore) -> App:
     clock, metrics = SystemClock(), Metrics(CollectorRegistry())
+    # As the process that serves it does once it has started.
+    settle_memory()
     known = sources()
     metrics.initialise(known)
     router = Router()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 
@@ -22,11 +21,7 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """An instant. A naive time is refused; every zone becomes UTC."""
 
 
-def _sorted(values: Iterable[T]) -> list[T]:
-    return sorted(values)
-
-
-SortedSet = Annotated[frozenset[T], PlainSerializer(_sorted, return_type=list[Any])]
+SortedSet = Annotated[frozenset[T], PlainSerializer(sorted, return_type=list[str])]
 """A set of enum members, sorted on the wire so that equal events have equal bytes."""
 
 

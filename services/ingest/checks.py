@@ -18,7 +18,7 @@ from services.ingest.sources.registry import Secrets, build_pulled, build_source
 from services.ingest.sources.source import Source
 from services.ingest.sources.x_threads import XConversations
 from services.ingest.speaking.port import Speaker
-from services.ingest.speaking.registry import BUILDERS, build_speakers
+from services.ingest.speaking.registry import SPEAKERS, build_speakers
 from services.ingest.speaking.x import XSpeaker
 from services.ingest.speaking.youtube import YouTubeSpeaker
 from services.runtime.checks import Check, Finding, answered, good, unknown, wrong
@@ -113,7 +113,7 @@ def _checks(asked: Asked) -> Iterator[Check]:
             yield answered(AREA, f"{asked.label}: secrets", _secrets(account))
         yield Check(AREA, f"{asked.label}: way in", _way_in(asked))
     yield from meta_checks.checks(AREA, asked.label, account, asked.secrets)
-    if account.platform in BUILDERS:
+    if account.platform in SPEAKERS:
         yield Check(AREA, f"{asked.label}: answers", _answers(asked.speaker, account))
     yield Check(AREA, f"{asked.label}: threads", _threads(asked))
 

@@ -8,6 +8,7 @@ Invariants
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from services.ingest.breaker import Breaker
@@ -33,13 +34,14 @@ class Remembering:
         self._store = store
         self._metrics = metrics
         self._breaker = Breaker(clock, cooldown=COOLDOWN)
-        self._recent: dict[str, None] = {}
+        self._recent: OrderedDict[str, None] = OrderedDict()
 
     def acknowledged(self, event_ids: Iterable[str]) -> None:
         """Kafka has them: whoever brings them again brings a duplicate, from this moment on."""
-        self._recent.update(dict.fromkeys(event_ids))
-        for oldest in list(self._recent)[: max(0, len(self._recent) - RECENT)]:
-            del self._recent[oldest]
+        for event_id in event_ids:
+            self._recent[event_id] = None
+        while len(self._recent) > RECENT:
+            self._recent.popitem(last=False)
 
     async def known(self, event_ids: Iterable[str]) -> frozenset[str]:
         """Those that were taken in before, as far as can be told now."""

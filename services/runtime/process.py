@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Coroutine, Iterator
 from typing import Any, Protocol
@@ -22,6 +23,8 @@ log = get_logger(__name__)
 
 STOP_WITHIN = 9.0
 """Seconds from SIGTERM to the end of the process."""
+COLLECT_AFTER = 20_000
+"""New objects between two looks for unreachable cycles; Python's 700 are fewer than one batch makes."""
 
 
 class Service(Protocol):
@@ -151,8 +154,19 @@ async def _serve(service: Service) -> int:
 async def _start(service: Service) -> None:
     service.health.starting = True
     await service.start()
+    settle_memory()
     service.health.starting = False
     log.info("started", service=service.name, port=service.port)
+
+
+def settle_memory() -> None:
+    """What is there now stays: the garbage collector need not walk it again, nor come with every batch.
+
+    A tenth of intake's CPU went into looking at modules, models and metrics that live as long as the process.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
 async def _stop(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 import orjson
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from services.contracts.base import Contract, Moment, SortedSet, StrEnum
 from services.contracts.events.notification import Notification
@@ -57,8 +57,8 @@ class Verdict(Contract):
     """What classify found."""
 
     label: Label
-    scores: dict[Label, float]
-    """One score a label, adding up to 1."""
+    scores: dict[Label, float] = Field(min_length=len(Label))
+    """One score a label, adding up to 1. So many keys of this type are every label, exactly once."""
     needs_answer: float = Field(ge=0, le=1)
     urgency: Urgency = Urgency.normal
     sensitive: SortedSet[Sensitive] = frozenset()
@@ -74,12 +74,6 @@ class Verdict(Contract):
     engine: str
     model: str
     """Name and content hash of the model."""
-
-    @model_validator(mode="after")
-    def _scores_every_label(self) -> Verdict:
-        if set(self.scores) != set(Label):
-            raise ValueError("scores must name every label exactly once")
-        return self
 
 
 class ClassifiedNotification(Contract):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
@@ -33,19 +32,24 @@ NativeId = Annotated[
 ]
 """A platform's id: opaque, printable, number or string in the payload."""
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_X_DATE = re.compile(r"\w{3} (\w{3}) (\d{2}) (\d{2}):(\d{2}):(\d{2}) ([+-])(\d{2})(\d{2}) (\d{4})")
+_MONTHS = {
+    name: f"{number:02}"
+    for number, name in enumerate(
+        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1
+    )
+}
+_X_DATE_LENGTH = len("Wed Oct 10 20:19:24 +0000 2018")
 _MILLISECONDS_FROM = 100_000_000_000
 """Unix times from here on are in milliseconds (in seconds it would be the year 5138)."""
 
 
-def _from_x_date(match: re.Match[str]) -> datetime:
-    month, day, hour, minute, second, sign, ahead, minutes, year = match.groups()
-    offset = timedelta(hours=int(ahead), minutes=int(minutes)) * (-1 if sign == "-" else 1)
-    return datetime(
-        int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second),
-        tzinfo=timezone(offset),
-    )  # fmt: skip
+def _from_x_date(value: str) -> datetime:
+    """Rearranged as RFC 3339: reading that takes a third of the time of a pattern. Raises ValueError."""
+    _, month, day, clock, zone, year = value.split(" ")
+    number = _MONTHS.get(month)
+    if number is None:
+        raise ValueError("no such month")
+    return datetime.fromisoformat(f"{year}-{number}-{day}T{clock}{zone}")
 
 
 def instant(value: Any) -> datetime | None:
@@ -65,8 +69,8 @@ def instant(value: Any) -> datetime | None:
             seconds = value / 1000 if value >= _MILLISECONDS_FROM else value
             return datetime.fromtimestamp(seconds, UTC)
         if isinstance(value, str):
-            match = _X_DATE.fullmatch(value)
-            moment = _from_x_date(match) if match else datetime.fromisoformat(value)
+            in_words = len(value) == _X_DATE_LENGTH and value[:1].isalpha()
+            moment = _from_x_date(value) if in_words else datetime.fromisoformat(value)
             return moment.astimezone(UTC) if moment.tzinfo else None
     except (ValueError, OverflowError, OSError):
         return None

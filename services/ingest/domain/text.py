@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -12,6 +13,9 @@ TEXT_LIMIT = 40_000
 """Characters. Longer than any platform's post; keeps a record well below the broker's limit."""
 LINK_LIMIT = 2_000
 LINKS_KEPT = 50
+
+_PLAIN_LINK = re.compile(r"https?://[A-Za-z0-9.-]+(?:[/?#][!-~]*)?")
+"""What nearly every address looks like: nothing in it that two readers could take for two hosts."""
 
 _BLOCKS = ("p", "li", "div", "blockquote", "h1", "h2", "h3", "pre")
 
@@ -37,6 +41,8 @@ def is_web_link(link: str) -> bool:
     """Whether it is an http or https address of a sensible length without control characters."""
     if len(link) > LINK_LIMIT or not link.isprintable():
         return False
+    if _PLAIN_LINK.fullmatch(link):
+        return True
     try:
         parts = urlsplit(link)
     except ValueError:

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from twitter_text import parse_tweet
 
 from services.contracts.configuration import Account, XAccount
 from services.contracts.events import Author, Kind
@@ -33,7 +32,11 @@ class XSpeaker:
     key_lifetime = timedelta(0)
 
     def __init__(self, account: OwnAccount, url: str, auth: httpx.Auth, clock: Clock) -> None:
+        # X's rules of counting are a large table: only where somebody answers on X.
+        from twitter_text import parse_tweet
+
         self.account = account
+        self._counted = parse_tweet
         self._clock = clock
         client = httpx.AsyncClient(base_url=url.rstrip("/"), auth=auth, timeout=TIMEOUT)
         self._api = Api(client, _words, self._retry_after)
@@ -58,7 +61,7 @@ class XSpeaker:
                 return Refusal(RefusalCause.visibility, says)
             length, limit = len(draft.text), DIRECT_LIMIT
         else:
-            length, limit = parse_tweet(draft.text).weightedLength, POST_LIMIT
+            length, limit = self._counted(draft.text).weightedLength, POST_LIMIT
         if length > limit:
             return Refusal(RefusalCause.too_long, f"{length} of {limit} characters, as X counts")
         return None
