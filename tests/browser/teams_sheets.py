@@ -220,6 +220,7 @@ small {{ font: 11px monospace; opacity: .6 }}
 input, textarea, select {{ font: inherit; color: inherit; background: none; border: 1px solid #8888;
   border-radius: 4px; max-width: 100% }}
 </style><body><script>{RENDERER.read_text(encoding="utf-8")}</script><script>
+{{  // a page that is drawn again keeps what was declared before
 const config = new AdaptiveCards.HostConfig({json.dumps(host_config(scheme))});
 for (const [name, summary, content] of {data}) {{
   const section = document.createElement("section");
@@ -239,6 +240,7 @@ for (const [name, summary, content] of {data}) {{
   drawn.append(card.render());
   section.append(drawn);
   if (drawn.scrollWidth > drawn.clientWidth) section.dataset.wide = name;
+}}
 }}</script>"""
 
 
