@@ -64,6 +64,7 @@ def host_config(scheme: str) -> dict[str, Any]:
     }
     return {
         "supportsInteractivity": True,
+        "separator": {"lineThickness": 1, "lineColor": "#55888888"},
         "spacing": {"small": 8, "default": 12, "medium": 16, "large": 20, "padding": 16},
         "fontTypes": {"default": font, "monospace": font},
         "containerStyles": {
