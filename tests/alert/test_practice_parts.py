@@ -15,7 +15,7 @@ from services.alert.chat.plain_card import PlainCard
 from services.alert.chat.practice import slack, teams
 from services.alert.chat.practice.destination import PracticeDestination, open_practice
 from services.alert.chat.practice.heading import is_marked, marked, unmarked
-from services.alert.chat.practice.plain import letter
+from services.alert.chat.practice.plain import PracticeApprise, letter
 from services.alert.chat.practice.slack import PracticeSlackClient
 from services.alert.chat.slack_blocks import card_blocks
 from services.alert.chat.slack_modals import modal
@@ -50,6 +50,14 @@ def test_a_script_that_does_not_fit_says_at_which_speed_it_would() -> None:
     assert script(events, speed=refused.value.speed, within=HOUR)
 
 
+def wrong_route() -> str:
+    """What is said of a route into the practice's channel."""
+    text = PRESENCE.replace("destinations: [room]}", "destinations: [training]}") + PRACTICE
+    with pytest.raises(WrongConfiguration) as refused:
+        configuration(text.replace("$SLACK", "http://127.0.0.1:9/"))
+    return str(refused.value)
+
+
 def test_real_channels_and_practice_channels_cannot_be_one() -> None:
     def wrong(text: str) -> str:
         with pytest.raises(WrongConfiguration) as refused:
@@ -63,14 +71,6 @@ def test_real_channels_and_practice_channels_cannot_be_one() -> None:
     assert "leave it out" in wrong(
         section + "{id: training, kind: slack, channel: C9, fallback: room}"
     )
-
-
-def wrong_route() -> str:
-    """What is said of a route into the practice's channel."""
-    text = PRESENCE.replace("destinations: [room]}", "destinations: [training]}") + PRACTICE
-    with pytest.raises(WrongConfiguration) as refused:
-        configuration(text.replace("$SLACK", "http://127.0.0.1:9/"))
-    return str(refused.value)
 
 
 def test_a_practices_team_has_one_place_and_the_trainee_on_call() -> None:
@@ -129,6 +129,19 @@ async def test_a_practices_bot_writes_to_nobody_and_into_no_other_channel() -> N
         bot.connector.update("19:care@x", "1", {}),
     ):
         with pytest.raises(Permanent, match="never sends"):
+            await refused
+
+
+async def test_a_practices_apprise_address_is_the_only_one_that_it_sends_to() -> None:
+    links = PracticeLinks("https://p.example", SecretStr(SECRET))
+    theirs = SecretStr("json://127.0.0.1:9/phone")
+    place = PracticeApprise("training", SecretStr("json://127.0.0.1:9/x"), links, lambda _: theirs)
+    mia = person("PRESENCE_MIA_NOTIFY")
+    for refused in (
+        place.page(mia, card(), None, "d-1"),
+        place.send_sign_in(mia, "https://p.example"),
+    ):
+        with pytest.raises(Permanent, match="never writes to a person"):
             await refused
 
 
