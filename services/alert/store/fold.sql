@@ -346,7 +346,7 @@ copies as (
         due_at = case when o.state in ('leased', 'pending') then o.due_at else alert.now() end,
         attempt = case when o.state in ('leased', 'pending') then o.attempt else 0 end,
         first_tried_at = case when o.state in ('leased', 'pending') then o.first_tried_at else null end
-    where o.purpose = 'card' and not o.moved and o.state in ('pending', 'leased', 'sent')
+    where o.purpose = 'card' and o.moved_to is null and o.state in ('pending', 'leased', 'sent')
       and (o.episode = any(array(select episode from given where purpose = 'card' and episode is not null))
            or o.board = any(array(select board from given where purpose = 'card' and board is not null)))
       and not exists (select from given g where (g.episode = o.episode or g.board = o.board)
@@ -360,7 +360,7 @@ from given
 on conflict (episode, round, step, target, destination, purpose) do update set
     wanted = outbox.wanted + 1,
     rank = excluded.rank,
-    moved = false,
+    moved_to = null,
     answer_due = excluded.answer_due,
     state = case when outbox.state = 'leased' then 'leased' else 'pending' end,
     due_at = case when outbox.state in ('leased', 'pending') then outbox.due_at else alert.now() end,

@@ -155,8 +155,8 @@ class PostgresOutbox:
         # A copy in another place (its own failed) is never taken for the board's own message.
         home = row["destination"] == board["destination"]
         shown = board_of(board)
-        if row["moved"] and not shown.content.over:
-            shown = boards_gone_home(shown, board["destination"])
+        if row["moved_to"] is not None and not shown.content.over:
+            shown = boards_gone_home(shown, row["moved_to"])
         return Delivery(
             id=str(row["id"]),
             episode_id="",
@@ -182,8 +182,8 @@ class PostgresOutbox:
         if record is not None and said:
             doing = world.doing.get(episode, ())
             card = card_at(record, said, configuration, destination, now, doing)
-            if row["moved"] and record.live:
-                card = card_gone_home(card, record.destinations[0])
+            if row["moved_to"] is not None and record.live:
+                card = card_gone_home(card, row["moved_to"])
         text = row["text"]
         if purpose is Purpose.page and text and card is not None:
             # Asked for by a person: its own words come first on the lock screen.
@@ -278,11 +278,23 @@ class PostgresOutbox:
             }
             if delivery.destination == delivery.board.key.destination:
                 await run(connection, "board_stands", **place)
-                await run(connection, "copies_home", episode=None, board=delivery.board.id)
+                await self._at_home(connection, delivery, board=delivery.board.id)
             else:
                 await run(connection, "board_copy_put", **place)
         elif delivery.purpose is Purpose.page:
             self._metrics.paged(delivery.destination)
+
+    @staticmethod
+    async def _at_home(
+        connection: Connection,
+        delivery: Delivery,
+        *,
+        episode: str | None = None,
+        board: str | None = None,
+    ) -> None:
+        """It stands in a place of its own: copies elsewhere say so, and rest."""
+        home = delivery.destination
+        await run(connection, "copies_home", home=home, episode=episode, board=board)
 
     async def _card_stands(
         self, connection: Connection, delivery: Delivery, ref: MessageRef | None
@@ -299,7 +311,7 @@ class PostgresOutbox:
         )
         only = await one_of(connection, "card_first", episode=delivery.episode_id)
         if delivery.at_home:
-            await run(connection, "copies_home", episode=delivery.episode_id, board=None)
+            await self._at_home(connection, delivery, episode=delivery.episode_id)
         if not (put and put["first"] and only and only["first"]):
             return None
         episode = delivery.episode_id

@@ -98,7 +98,7 @@ returning episode, board, round, step, target, destination, purpose, text, rank,
 -- Where this very effect was already tried, so that failing over ends. A copy whose card went home may
 -- stand in again.
 select destination, state from alert.outbox
-where not moved and (episode = %(episode)s or (%(episode)s::uuid is null and episode is null))
+where moved_to is null and (episode = %(episode)s or (%(episode)s::uuid is null and episode is null))
   and round = %(round)s and step = %(step)s and target = %(target)s and purpose = %(purpose)s
 
 -- name: outbox_stranded
@@ -116,7 +116,8 @@ where o.destination = %(destination)s and o.state = 'pending'
     select from alert.outbox p
     where p.episode is not distinct from o.episode and p.round = o.round and p.step = o.step
       and p.target = o.target and p.purpose = o.purpose and p.board is not distinct from o.board
-      and p.destination <> all(%(away)s) and p.state in ('pending', 'leased', 'sent') and not p.moved)
+      and p.destination <> all(%(away)s) and p.state in ('pending', 'leased', 'sent')
+      and p.moved_to is null)
 order by o.rank, o.due_at
 limit %(limit)s
 for update of o skip locked
@@ -169,7 +170,7 @@ where episode = any(%(episodes)s::uuid[])
 -- The card stands in its own place (again): copies that stand elsewhere say so once, those that nobody
 -- saw are dropped. What has ended says that instead, and follows as ever.
 update alert.outbox o set
-    moved = true,
+    moved_to = %(home)s,
     wanted = o.wanted + 1,
     state = case when c.stands then case when o.state = 'leased' then 'leased' else 'pending' end
                  else 'cancelled' end,
@@ -184,7 +185,7 @@ from (
     from alert.outbox p
     left join alert.episodes e on e.id = p.episode
     left join alert.boards b on b.id = p.board
-    where (p.episode = %(episode)s or p.board = %(board)s) and p.purpose = 'card' and not p.moved
+    where (p.episode = %(episode)s or p.board = %(board)s) and p.purpose = 'card' and p.moved_to is null
       and p.state in ('pending', 'leased', 'sent')
       and (p.destination <> all(e.destinations) and e.state in ('open', 'claimed')
            or p.destination <> b.destination and not b.over)
