@@ -59,6 +59,7 @@ class Workspace:
     rooms: dict[str, str]
     members: dict[str, str]
     seen: set[str] = field(default_factory=set)
+    directs: dict[str, str] = field(default_factory=dict)
 
     def read(self, channel: str) -> list[dict[str, Any]]:
         """The channel's messages of this story, oldest first."""
@@ -68,9 +69,11 @@ class Workspace:
         return [one for one in found if one["ts"] not in self.seen][::-1]
 
     def direct(self, person: str) -> str:
-        """The app's direct messages with a person."""
-        opened = call(self.address, "conversations.open", users=self.members[person])
-        return str(opened["channel"]["id"])
+        """The app's direct messages with a person; the channel never changes."""
+        if person not in self.directs:
+            opened = call(self.address, "conversations.open", users=self.members[person])
+            self.directs[person] = str(opened["channel"]["id"])
+        return self.directs[person]
 
     def forget(self) -> None:
         """What stands there belongs to another story."""
