@@ -103,16 +103,16 @@ async def _client(port: int, work: list[bytes]) -> None:
     await writer.wait_closed()
 
 
-async def measure(server: Server, work: list[bytes]) -> Measured:
+async def measure(server: Server, work: list[bytes], connections: int) -> Measured:
     """All of `work` over a few kept connections."""
     count, cpu, begun = len(work), server.cpu(), time.perf_counter()
-    await asyncio.gather(*(_client(server.port, work) for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(_client(server.port, work) for _ in range(connections)))
     seconds = time.perf_counter() - begun
     return Measured(count / seconds, (server.cpu() - cpu) / count * 1e6)
 
 
 async def rounds(
-    kafka: str, database: str, count: int, per_round: int
+    kafka: str, database: str, count: int, per_round: int, connections: int
 ) -> dict[str, list[Measured]]:
     """Every variant once a round, in a turning order; a first round warms up and is not counted."""
     servers = {name: Server(name, kafka, database) for name in VARIANTS}
@@ -124,7 +124,7 @@ async def rounds(
         for turn in track(range(count + 1), "rounds", console=NOISE):
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
                 size = per_round if turn else per_round // 4
-                measured = await measure(servers[name], requests(number, size))
+                measured = await measure(servers[name], requests(number, size), connections)
                 number += size
                 if turn:
                     found[name].append(measured)
@@ -177,6 +177,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--requests", type=int, default=4_000, help="of each variant in a round")
+    options.add_argument("--connections", type=int, default=CONNECTIONS, help="kept open at once")
     options.add_argument("--json", action="store_true")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="presence-benchmark-") as folder:
@@ -186,7 +187,11 @@ def main() -> None:
             topic_administration.apply(ServiceSettings(kafka=kafka.bootstrap), partitions=3)
             database = postgres.create_database("benchmark")
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                found = runner.run(rounds(kafka.bootstrap, database, given.rounds, given.requests))
+                found = runner.run(
+                    rounds(
+                        kafka.bootstrap, database, given.rounds, given.requests, given.connections
+                    )
+                )
     figures = summary(found)
     if given.json:
         print(json.dumps(figures))

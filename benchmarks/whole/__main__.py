@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any, Final
@@ -44,6 +45,8 @@ from tests.pipeline.whole import CARE, CONFIG, SECRETS
 SERVICES: Final = ("ingest", "classify", "alert")
 GOALS: Final = {"ingest": 90, "classify": 250, "alert": 150}
 """Resident MB."""
+SETTLES, IDLES = 2.0, 5.0
+"""Seconds after ready until idleness is measured, and for how long."""
 NOISE = Console(stderr=True)
 MB = 1_048_576
 
@@ -132,24 +135,46 @@ def environment_of(config: Path, kafka: str, database: str) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Started:
+    """One start."""
+
+    seconds: float
+    cpu: float
+    """Seconds of CPU until ready: on a busy machine the figure that holds."""
+    rss_mb: float
+    idle: float
+    """Share of a core that it then uses with nothing to do."""
+
+
 def starts(environment: Mapping[str, str], count: int) -> dict[str, Any]:
-    """Each service alone, `count` times: seconds to ready and memory then."""
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in SERVICES}
+    """Each service alone, `count` times."""
+    found: dict[str, list[Started]] = {name: [] for name in SERVICES}
     for _ in track(range(count), "starts", console=NOISE):
         for name, measured in found.items():
-            process = Process(name, environment)
-            try:
-                measured.append((process.ready(), process.rss_mb))
-            finally:
-                process.stop()
+            measured.append(_start(name, environment))
     return {
         name: {
-            "ready_seconds": round(statistics.median(seconds for seconds, _ in measured), 1),
-            "ready_rss_mb": round(max(rss for _, rss in measured)),
+            "ready_seconds": round(statistics.median(one.seconds for one in measured), 1),
+            "ready_cpu_seconds": round(statistics.median(one.cpu for one in measured), 1),
+            "ready_rss_mb": round(max(one.rss_mb for one in measured)),
+            "idle_cpu_percent": round(statistics.median(one.idle for one in measured) * 100, 1),
         }
         for name, measured in found.items()
         if measured
     }
+
+
+def _start(name: str, environment: Mapping[str, str]) -> Started:
+    process = Process(name, environment)
+    try:
+        seconds, cpu, rss = process.ready(), process.cpu, process.rss_mb
+        time.sleep(SETTLES)
+        before = process.cpu
+        time.sleep(IDLES)
+        return Started(seconds, cpu, rss, (process.cpu - before) / IDLES)
+    finally:
+        process.stop()
 
 
 def flow(
@@ -203,13 +228,17 @@ def _latency(load: Load, workspace: Workspace, sent: Mapping[str, float]) -> dic
 
 def show(figures: dict[str, Any]) -> None:
     """As a table and a line."""
-    table = Table("service", "ready after s", "MB then", "MB under load", "goal", "CPU µs each")
+    table = Table(
+        "service", "ready after s", "CPU s", "MB", "idle %", "MB, load", "goal", "CPU µs each"
+    )
     for name in SERVICES:
         one = figures["services"][name]
         table.add_row(
             name,
             str(one.get("ready_seconds", "")),
+            str(one.get("ready_cpu_seconds", "")),
             str(one.get("ready_rss_mb", "")),
+            str(one.get("idle_cpu_percent", "")),
             str(one.get("loaded_rss_mb", "")),
             f"4 s, {GOALS[name]} MB",
             str(one.get("cpu_us_per_notification", "")),

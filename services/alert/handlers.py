@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Final, cast
 
 from confluent_kafka import Message
@@ -24,6 +25,14 @@ from services.runtime.producer import Producer
 log = get_logger(__name__)
 
 SERVICE: Final = "alert"
+
+
+PART = 100
+"""Records that are read at a time: while PostgreSQL stores them, the next are read."""
+
+
+class _Unreadable(Exception):
+    """A record of the batch is no event."""
 
 
 class InboxHandler:
@@ -53,14 +62,22 @@ class InboxHandler:
     async def __call__(self, messages: Sequence[Message]) -> None:
         """Return when everything is durable; raises to have the batch again."""
         now = self._clock.now()
-        events: list[RawEvent] = []
-        dead: list[tuple[Message, str]] = []
-        for message in messages:
-            read = _event(message)
-            if isinstance(read, str):
-                dead.append((message, read))
-            else:
-                events.append(read)
+        positions = _positions(messages)
+        try:
+            new = await self._inbox.append_parts(_events(messages), positions)
+        except _Unreadable:
+            await self._with_dead_letters(messages, positions, now)
+        else:
+            await self._guard.admit(len(messages), 0, now)
+            log.debug("stored", records=len(messages), new=new)
+        self._arrived()
+
+    async def _with_dead_letters(
+        self, messages: Sequence[Message], positions: Sequence[Position], now: datetime
+    ) -> None:
+        """The whole batch again: no transaction waits for Kafka to take what is put aside."""
+        read = [(message, _event(message)) for message in messages]
+        dead = [(message, why) for message, why in read if isinstance(why, str)]
         await self._guard.admit(len(messages), len(dead), now)
         await self._producer.publish(
             [
@@ -68,12 +85,12 @@ class InboxHandler:
                 for message, why in dead
             ]
         )
-        new = await self._inbox.append(events, _positions(messages))
+        await self._inbox.append(
+            [event for _, event in read if not isinstance(event, str)], positions
+        )
         for message, why in dead:
             self._dead_letters.labels(message.topic(), DeadLetterReason.malformed.value).inc()
             log.warning("a record was put aside", offset=message.offset(), says=why)
-        log.debug("stored", records=len(messages), new=new)
-        self._arrived()
 
 
 class NoticeHandler:
@@ -173,6 +190,18 @@ class OutcomeHandler:
 def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, first['loc'])) or 'record'}: {first['msg']}"
+
+
+def _events(messages: Sequence[Message]) -> Iterator[list[RawEvent]]:
+    """Part by part, as they are asked for. Raises _Unreadable at the first record that is none."""
+    for start in range(0, len(messages), PART):
+        part: list[RawEvent] = []
+        for message in messages[start : start + PART]:
+            event = _event(message)
+            if isinstance(event, str):
+                raise _Unreadable
+            part.append(event)
+        yield part
 
 
 def _event(message: Message) -> RawEvent | str:

@@ -16,7 +16,7 @@ from services.alert.store.sources import Sources
 from services.alert.sweep import WakeUps
 from services.contracts.events import Notice
 from services.contracts.topics import CLASSIFIED, NOTICES, OUTCOMES, Group, Topic
-from services.runtime.broker import Handler, subscribe_batch
+from services.runtime.broker import LEISURELY, POLLING_INTERVAL, Handler, subscribe_batch
 from services.runtime.clock import Clock
 from services.runtime.consumption import Consumption
 from services.runtime.dead_letter_limit import DeadLetterGuard
@@ -72,5 +72,11 @@ class Subscriptions:
 
     def _read(self, topic: Topic, handler: Handler, group: Group, consumption: Consumption) -> None:
         subscribe_batch(
-            self.broker, topic, handler, group=group, consumption=consumption, clock=self.clock
+            self.broker,
+            topic,
+            handler,
+            group=group,
+            consumption=consumption,
+            clock=self.clock,
+            waits=POLLING_INTERVAL if topic is CLASSIFIED else LEISURELY,
         )

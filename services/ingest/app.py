@@ -44,7 +44,13 @@ from services.ingest.watching import EpisodeHandler
 from services.runtime import configuration as presence_yaml
 from services.runtime import logs
 from services.runtime.asgi import App, Router
-from services.runtime.broker import create_broker, create_producer, subscribe_batch, wait_until
+from services.runtime.broker import (
+    LEISURELY,
+    create_broker,
+    create_producer,
+    subscribe_batch,
+    wait_until,
+)
 from services.runtime.clock import SystemClock
 from services.runtime.dead_letter_limit import DeadLetterGuard
 from services.runtime.errors import Transient
@@ -176,6 +182,7 @@ class Ingest:
             group=Group.ingest,
             consumption=replies,
             clock=self._clock,
+            waits=LEISURELY,
         )
         subscribe_batch(
             self._broker,
@@ -184,6 +191,7 @@ class Ingest:
             group=Group.ingest_threads,
             consumption=threads,
             clock=self._clock,
+            waits=LEISURELY,
         )
         router = Router()
         router.route("/webhooks/", intake)

@@ -34,6 +34,8 @@ Handler = Callable[[Sequence[Message]], Awaitable[None]]
 MAX_RECORDS = 500
 POLLING_INTERVAL = 0.02
 """Seconds that a batch waits for company: what latency pays for throughput."""
+LEISURELY = 0.25
+"""The same where few records come and nobody counts milliseconds: each look costs CPU, also in vain."""
 
 
 def create_broker(
@@ -114,8 +116,9 @@ def subscribe_batch(
     consumption: Consumption,
     clock: Clock,
     backoff: Backoff = Backoff(initial=0.5, cap=20.0),  # noqa: B008  (frozen)
+    waits: float = POLLING_INTERVAL,
 ) -> None:
-    """Subscribe `handler` to batches of raw records of `topic`.
+    """Subscribe `handler` to batches of raw records of `topic`, each after at most `waits` seconds.
 
     Offsets are stored after the handler returned and committed by FastStream's acknowledgement; a
     raised error seeks back, after a wait that stays far below `max.poll.interval.ms`. Offsets are
@@ -152,7 +155,7 @@ def subscribe_batch(
         auto_offset_reset="earliest",
         partition_assignment_strategy=("cooperative-sticky",),
         max_records=MAX_RECORDS,
-        polling_interval=POLLING_INTERVAL,
+        polling_interval=waits,
         fetch_max_wait_ms=100,
         session_timeout_ms=10_000,
         decoder=_raw,

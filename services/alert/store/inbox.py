@@ -5,11 +5,14 @@ Both are written in one transaction, so a restored database knows exactly what i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from services.alert.store.sql import all_of, run
+from psycopg import AsyncCursor
+
+from services.alert.store.sql import FOLD, Connection, all_of, run
 from services.runtime.postgres import Pool
 
 
@@ -53,19 +56,21 @@ class Inbox:
 
     async def append(self, events: Sequence[RawEvent], positions: Sequence[Position]) -> int:
         """Store events and positions together; how many were new."""
-        async with self._pool.connection() as connection, connection.transaction():
-            new = 0
-            if events:
-                new = await run(
-                    connection,
-                    "inbox_append",
-                    event_ids=[event.event_id for event in events],
-                    payloads=[event.payload for event in events],
-                    topics=[event.topic for event in events],
-                    partitions=[event.partition for event in events],
-                    offsets=[event.offset for event in events],
-                    keys=[event.key for event in events],
-                )
+        return await self.append_parts([events], positions)
+
+    async def append_parts(
+        self, parts: Iterable[Sequence[RawEvent]], positions: Sequence[Position]
+    ) -> int:
+        """The same for events that are still being made: PostgreSQL stores a part while the next is made.
+
+        What making them raises leaves nothing stored.
+        """
+        async with (
+            self._pool.connection() as connection,
+            connection.pipeline(),
+            connection.transaction(),
+        ):
+            stored = [await _sent(connection, events) for events in parts if events]
             # In one order, so that two replicas after a rebalance never wait for each other.
             for position in sorted(positions, key=lambda one: (one.topic, one.partition)):
                 await run(
@@ -76,7 +81,7 @@ class Inbox:
                     partition=position.partition,
                     next_offset=position.next_offset,
                 )
-        return new
+        return sum(cursor.rowcount for cursor in stored)
 
     async def progress(self, topic: str) -> dict[int, int]:
         """The recorded next offset of every partition of a topic."""
@@ -126,3 +131,18 @@ class Inbox:
         """Drop the ids of events that are older than `after`: repetitions end with the topics."""
         async with self._pool.connection() as connection:
             return await run(connection, "inbox_forget", seconds=after.total_seconds())
+
+
+async def _sent(connection: Connection, events: Sequence[RawEvent]) -> AsyncCursor[Any]:
+    """On its way; its count is known when the pipeline has ended."""
+    return await connection.execute(
+        FOLD["inbox_append"],
+        {
+            "event_ids": [event.event_id for event in events],
+            "payloads": [event.payload for event in events],
+            "topics": [event.topic for event in events],
+            "partitions": [event.partition for event in events],
+            "offsets": [event.offset for event in events],
+            "keys": [event.key for event in events],
+        },
+    )
