@@ -7,20 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.alert.domain import rota as rotas
+from services.alert.domain.advancing import advance
 from services.alert.domain.card import CardState
 from services.alert.domain.contact_ways import way_to
 from services.alert.domain.firing import Firing, Page, Surroundings, Tell, Why, fire
 from services.alert.domain.fold import fold
 from services.alert.domain.items import Item
-from services.alert.domain.lifecycle import (
-    Context,
-    Record,
-    SetTimer,
-    Shows,
-    advance,
-    routing_facts,
-)
+from services.alert.domain.lifecycle import Context, Record, SetTimer, Shows
 from services.alert.domain.next_way import Call, Unconfirmed, follow_up, unconfirmed
+from services.alert.domain.opening import routing_facts
 from services.alert.domain.rota_words import name_of, time_of
 from services.alert.domain.routing import mismatch
 from services.contracts.configuration import Configuration, Target, Who

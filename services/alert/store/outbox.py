@@ -9,12 +9,13 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
+from services.alert.domain.advancing import came_straight
 from services.alert.domain.boards.board import gone_home as boards_gone_home
 from services.alert.domain.card import gone_home as card_gone_home
 from services.alert.domain.cards import HEADLINE, cut, one_line
 from services.alert.domain.contact_ways import chat_id
 from services.alert.domain.items import Item
-from services.alert.domain.lifecycle import Record, came_straight
+from services.alert.domain.lifecycle import Record
 from services.alert.metrics import AlertMetrics
 from services.alert.ports import Delivery, DeliveryReason, MessageRef, PersonRef, Purpose
 from services.alert.store.boards.keeping import board_of, ref_of

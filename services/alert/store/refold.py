@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.alert.domain.advancing import advance, inheriting, retired
 from services.alert.domain.fold import Close, Mute, fold
 from services.alert.domain.items import Item
-from services.alert.domain.lifecycle import Context, Record, advance, inheriting, retired
+from services.alert.domain.lifecycle import Context, Record
 from services.alert.domain.matching import Stored, match
 from services.alert.store.rows import close_of, item_today, record_of
 from services.alert.store.sql import Connection, all_of

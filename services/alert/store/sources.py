@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.alert.domain.lifecycle import BACKFILL_GRACE
+from services.alert.domain.advancing import BACKFILL_GRACE
 from services.alert.store.sql import run
 from services.runtime.postgres import Pool
 
