@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from services.classify.domain.lexicon import Hit
+from services.classify.domain.cues import Hit
 from services.classify.domain.reading import UNDETERMINED
 from services.classify.domain.text import Text
 

@@ -7,6 +7,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
+from services.classify import beside
 from services.classify.classifier import NOTHING_LEARNED, Classifier
 from services.classify.domain.impersonation import Identity
 from services.classify.domain.lessons import Lessons
@@ -22,7 +23,7 @@ from services.classify.word_lists import built_in
 from services.contracts.configuration import Configuration
 from services.runtime.errors import WrongConfiguration
 
-BUILT_IN: Final = "presence-2"
+BUILT_IN: Final = "presence-3"
 ENGINES: Final = ("cascade", "embedding", "linear", "rules")
 """`cascade` is what is served; `embedding` asks the sentence head of every text, `linear` of none."""
 
@@ -34,7 +35,11 @@ def load_engine(
 
     def load(directory: Path) -> CascadeEngine:
         return CascadeEngine.load(
-            directory, sentence=name != "linear", always=name == "embedding", asked=asked
+            directory,
+            sentence=name != "linear",
+            always=name == "embedding",
+            asked=asked,
+            beside=beside.shipped(),
         )
 
     try:

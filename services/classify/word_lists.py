@@ -13,7 +13,8 @@ from importlib.resources.abc import Traversable
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from services.classify.domain.lexicon import Cue, Lexicon, Meaning, WordList
+from services.classify.domain.cues import Cue, Meaning
+from services.classify.domain.lexicon import Lexicon, WordList
 from services.contracts.events import Sensitive
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

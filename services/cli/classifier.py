@@ -21,9 +21,9 @@ from services.classify.sign_lists import shipped_signs
 from services.classify.training.corpus import Row, UnusableData, load
 from services.classify.training.evaluate import Judged, judge_rows, report
 from services.classify.training.fit import MissingExtra, Recipe
-from services.classify.training.flags import own_rows as own_flag_rows
 from services.classify.training.measures_need import of_responders
 from services.classify.training.train import train as run_training
+from services.classify.training.written import PER_TEMPLATE, flagged
 from services.classify.training.written import ours as written_by_us
 from services.contracts.configuration import Costs
 
@@ -39,9 +39,6 @@ _ENGINE = click.option(
     help="Which one to measure.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-
-PER_TEMPLATE = 6
-"""So many texts are made of each template that we wrote."""
 
 
 def _load(files: Sequence[Path]) -> list[Row]:
@@ -126,7 +123,7 @@ def train(
                 licences=terms,
                 on=datetime.now(UTC).date(),
                 tell=lambda says: progress.update(task, description=says),
-                flag_rows=own_flag_rows() if ours else (),
+                flag_rows=flagged() if ours else (),
             )
         except (UnusableData, MissingExtra, MissingEncoder) as error:
             raise click.ClickException(str(error)) from error

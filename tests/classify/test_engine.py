@@ -8,21 +8,23 @@ import shutil
 import warnings
 from datetime import date
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from services.classify import beside
 from services.classify.domain.reading import Reading
 from services.classify.engines.cascade import CascadeEngine, Head
-from services.classify.engines.model_file import UnusableModel
+from services.classify.engines.model_file import Card, UnusableModel, identity
 from services.classify.engines.ngrams import count
 from services.classify.engines.port import LABELS, TextEngine
 from services.classify.engines.rules import RulesEngine
 from services.classify.engines.sentence import fingerprint
 from services.classify.engines.stub import StubEngine
-from services.classify.model import engine_named, load_engine
+from services.classify.model import BUILT_IN, engine_named, load_engine
 from services.classify.training.corpus import Row, UnusableData
 from services.classify.training.diagram import of_card
 from services.classify.training.fit import Recipe, fit, prepare
@@ -130,7 +132,7 @@ def test_served_scores_are_those_of_scikit_learn() -> None:
     cheap = np.where(known, (plain + full) / 2, plain)
     assert np.allclose(learned.engine(None).score(texts), cheap, atol=1e-6)
     parts = np.where(known, 2.0, 1.0)
-    expected = (cheap * parts + 2 * sentence) / (parts + 2)
+    expected = (cheap * parts + 6 * sentence) / (parts + 6)
     assert np.allclose(learned.engine(encoder()).score(texts), expected, atol=1e-3)
 
 
@@ -232,9 +234,7 @@ def test_training_without_one_of_the_labels_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    from services.classify import engines
-
-    built_in = Path(str(engines.__file__)).parent / "models/presence-2"
+    built_in = Path(str(files("services.classify.engines"))) / "models" / BUILT_IN
     return Path(shutil.copytree(built_in, tmp_path / "model"))
 
 
@@ -249,7 +249,37 @@ def test_the_shipped_model_is_small_and_says_what_it_was_made_of(copied: Path) -
     assert unseen["ece"] <= 0.05
     spam = {source: one["spam"] for source, one in unseen["by_source"].items() if "spam" in one}
     assert len(spam) >= 3
-    assert all(one["likeliest"] >= 0.6 for one in spam.values())
+    assert all(min(one["likeliest"], one["served"]) >= 0.6 for one in spam.values())
+    curve = [one["conversation"] for one in unseen["by_cost"]]
+    assert curve == sorted(curve)
+
+
+def test_verdicts_name_another_model_where_anything_that_decides_has_changed(copied: Path) -> None:
+    names = {load_engine(str(copied)).model}
+    for changes in ({"lean": 0.0}, {"temperature": 1.7}, {"sure": 0.5}, {"flags": None}):
+        _with_card(copied, **changes)
+        names.add(load_engine(str(copied)).model)
+    assert len(names) == 5
+    card = Card.model_validate_json((copied / "card.json").read_bytes())
+    assert identity(card, "one") != identity(card, "other")
+
+
+def test_a_mended_word_list_is_another_model_and_the_same_files_are_the_same(
+    tmp_path: Path,
+) -> None:
+    package = Path(str(files("services.classify")))
+    for name in beside.READ:
+        if (package / name).is_dir():
+            shutil.copytree(package / name, tmp_path / name)
+        else:
+            shutil.copy(package / name, tmp_path / name)
+    found = {beside.digest(tmp_path)}
+    assert found == {beside.shipped()}
+    for path in ("words/it.yaml", "words/sensitive/en.yaml", "signs/lures.yaml", "need.json"):
+        with (tmp_path / path).open("a", encoding="utf-8") as file:
+            file.write("\n")
+        found.add(beside.digest(tmp_path))
+    assert len(found) == 5
 
 
 def test_the_reliability_diagram_in_the_docs_is_that_of_the_shipped_model(copied: Path) -> None:

@@ -23,7 +23,8 @@ from services.classify.engines.sentence import Embedded
 from services.classify.model import BUILT_IN, load_engine
 from services.classify.training.corpus import Row, load
 from services.classify.training.evaluate import Judged, judge_rows
-from services.classify.training.flags import FlagRecipe, learn_flags, own_rows
+from services.classify.training.flags import FlagRecipe, learn_flags
+from services.classify.training.written import flagged
 from services.contracts.configuration import Costs
 from services.contracts.events import Kind, Label, Sensitive
 from tests.classify.building import notification, reader, reading, shipped, verdict_on
@@ -75,7 +76,7 @@ def test_nothing_that_trains_the_flags_stands_in_the_measuring_set_in_other_word
         letters = " ".join(read(text).words)
         return frozenset(letters[i : i + 4] for i in range(max(len(letters) - 3, 1)))
 
-    trained = [(row.lang, shingles(row.text)) for row in own_rows()]
+    trained = [(row.lang, shingles(row.text)) for row in flagged()]
     for row in load([FRESH]):
         assert not row.trainable
         own = shingles(row.text)
@@ -88,7 +89,7 @@ def test_nothing_that_trains_the_flags_stands_in_the_measuring_set_in_other_word
 
 
 def test_the_part_that_trains_holds_sixty_of_every_flag_in_many_languages() -> None:
-    rows = own_rows()
+    rows = flagged()
     for flag in Sensitive:
         own = [row for row in rows if flag in (row.sensitive or ())]
         assert len(own) >= 60, flag
@@ -109,14 +110,16 @@ def test_without_the_embedding_the_lists_alone_decide() -> None:
         assert verdict_on(text, linear).sensitive == reading(text).flags
 
 
-def test_who_is_looked_at_closely_is_scored_the_same() -> None:
+def test_what_is_embedded_for_its_flags_is_scored_by_it_and_nothing_else_changes() -> None:
     engine = shipped()
     assert isinstance(engine, FlagEngine)
     texts = [reading(row.text) for row in load([FRESH])[:40]]
-    plain = engine.score(texts)
+    plain, whole = engine.score(texts), load_engine(None, name="embedding").score(texts)
     for addressed in (True, False):
-        looked = engine.look(texts, [addressed] * len(texts))
-        assert np.allclose(looked.scores, plain, atol=1e-4)
+        looked = engine.look(texts, [addressed] * len(texts)).scores
+        either = np.isclose(looked, plain, atol=1e-4) | np.isclose(looked, whole, atol=1e-4)
+        assert either.all()
+    assert not np.allclose(looked, plain, atol=1e-4)
     closely = engine.look(texts, [True] * len(texts)).flags
     assert all(a <= b for a, b in zip(engine.look(texts, [False] * 40).flags, closely, strict=True))
     assert [engine.look([one], [True]).flags[0] for one in texts] == list(closely)
@@ -158,7 +161,7 @@ class Hashed:
 
 def test_learning_the_flags_is_decided_by_rows_and_seed() -> None:
     small = FlagRecipe(bits=10, enough=100)
-    said = own_rows()[::12]
+    said = flagged()[::12]
     ordinary = [
         Row(text=f"parcel number {i} is late", label=Label.conversation, source=f"shop-{i % 2}")
         for i in range(240)

@@ -87,8 +87,7 @@ def test_nine_in_ten_of_every_sensitive_kind_are_found_and_few_others_raised() -
         found = sum(flag in one.verdict.sensitive for one in asked)
         raised = [one.row.text for one in other if flag in one.verdict.sensitive]
         assert found >= 0.9 * len(asked), flag
-        # The set is full of idioms and scams, which meaning takes for what they play with.
-        assert len(raised) <= 0.015 * len(other), (flag, raised)
+        assert len(raised) <= 0.01 * len(other), (flag, raised)
 
 
 def test_who_waits_is_told_from_who_does_not() -> None:
@@ -114,13 +113,11 @@ def test_the_likeliest_label_is_right_nearly_always_and_far_beyond_the_trivial_r
     assert found["sensitive"]["false_alarms"] <= 0.05
 
 
-def test_no_person_is_served_as_spam_or_news() -> None:
-    lost = [
-        one.row.text
-        for one in own()
-        if one.row.label is Label.conversation and one.verdict.label is not Label.conversation
-    ]
-    assert lost == []
+def test_nobody_who_waits_is_served_as_spam_or_news_and_hardly_anybody_else() -> None:
+    people = [one for one in regression() if one.row.label is Label.conversation]
+    lost = [one for one in people if one.verdict.label is not Label.conversation]
+    assert len(lost) <= 0.015 * len(people), [one.row.text for one in lost]
+    assert [one.row.text for one in own() if one in lost and one.row.needs_answer] == []
 
 
 def test_most_spam_and_news_is_served_as_what_it_is() -> None:

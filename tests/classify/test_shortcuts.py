@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.classify.domain import lexicon
-from services.classify.domain.lexicon import Hit
+from services.classify.domain.cues import Hit
+from services.classify.domain.patterns import continued
 from services.classify.domain.text import (
     _APOSTROPHES,
     _TYPED_ALIKE,
@@ -51,7 +52,7 @@ def _by_trying_every_pattern(words: lexicon.Lexicon, text: Text) -> Iterator[Hit
         for size in range(1, len(word) + 1):
             begun += words._prefixes.get(word[:size], ())
         for pattern in begun:
-            followed = lexicon._continued(pattern.rest, text.words, index + 1)
+            followed = continued(pattern.rest, text.words, index + 1)
             if followed is not None:
                 yield pattern.hit._replace(found=" ".join((word, *followed)))
     if is_unspaced(text.folded):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.classify.domain.lexicon import Cue, Lexicon, WordList
+from services.classify.domain.cues import Cue
+from services.classify.domain.lexicon import Lexicon, WordList
 from services.classify.domain.similarity import signatures
 from services.classify.domain.structure import COLUMNS
 from services.classify.domain.text import HANDLE, LINK, READ_AT_MOST, read

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.classify.domain.verdict import decide, keep_from
 from services.classify.engines.stub import StubEngine
+from services.classify.model import BUILT_IN
 from services.contracts.configuration import Costs
 from services.contracts.events import Author, Kind, Label, Sensitive, Urgency
 from tests.classify.building import NOW, notification, verdict_on
@@ -177,7 +178,7 @@ def test_every_verdict_says_why_and_its_scores_add_up() -> None:
         verdict = verdict_on(text)
         assert verdict.reasons
         assert sum(verdict.scores.values()) == pytest.approx(1.0, abs=0.001)
-        assert verdict.model.startswith("presence-2@")
+        assert verdict.model.startswith(f"{BUILT_IN}@")
 
 
 @pytest.mark.parametrize(

@@ -244,5 +244,5 @@ def test_what_is_left_out_takes_the_documented_default(example: dict[str, Any]) 
     file = Configuration.model_validate(example)
     assert file.targets.first_response == timedelta(minutes=15)
     assert file.retention.event_ids == timedelta(days=14)
-    assert file.classify.costs.lost_person == 20
+    assert file.classify.costs.lost_person == 5
     assert file.accounts[1].quiet_start == timedelta(days=7)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from services.classify.domain.lexicon import Cue
+from services.classify.domain.cues import Cue
 from services.classify.domain.reading import Reading
 from services.contracts.base import StrEnum
 from services.contracts.events import Kind, Notification

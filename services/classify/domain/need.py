@@ -6,7 +6,7 @@ from math import exp
 from operator import mul
 from typing import NamedTuple
 
-from services.classify.domain.lexicon import Cue
+from services.classify.domain.cues import Cue
 from services.classify.domain.reading import Reading
 from services.contracts.events import Kind, Label, Notification, Sensitive, Urgency
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from services.classify.domain.lexicon import Cue, Hit, Lexicon, Meaning, standing
+from services.classify.domain.cues import Cue, Hit, Meaning, standing
+from services.classify.domain.lexicon import Lexicon
 from services.classify.domain.structure import Structure, describe
 from services.classify.domain.text import Text
 from services.contracts.events import Sensitive

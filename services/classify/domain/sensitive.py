@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.classify.domain.lexicon import Cue
+from services.classify.domain.cues import Cue
 from services.classify.domain.reading import Reading
 from services.contracts.events import Kind, Label, Notification, Sensitive
 
@@ -54,13 +54,16 @@ def flags_of(
     listed idiom takes them back, and they stand in what is addressed to the brand or is likeliest
     somebody talking, and in nothing else.
 
-    Everything stands in what is addressed to the brand or reads like a person. Elsewhere, what speaks
-    of nobody and has a link or the words of news raises no flag for what the world is full of.
+    Everything stands in what is addressed to the brand. Elsewhere, what speaks of nobody and to nobody
+    and has a link raises no flag for what the world is full of. Neither does what is likelier no
+    conversation, has a link or the words of news, and does not speak for its writer.
     """
     raised = reading.flags
     meant = frozenset(flag for flag in meant if not _plays_with(flag, reading))
     if item.addressed or item.private:
         return raised | meant
+    if _is_shared(reading):
+        meant, raised = meant - _OF_THE_WORLD, raised - _OF_THE_WORLD
     if likeliest is Label.conversation and not is_broadcast(item):
         return raised | meant
     if not raised:
@@ -68,9 +71,20 @@ def flags_of(
     if is_broadcast(item):
         return raised & {Sensitive.self_harm}
     reports = reading.structure.links or reading.count(Cue.news)
-    if likeliest is not Label.conversation and reading.speaks_of_nobody and reports:
+    if likeliest is not Label.conversation and reports and not _speaks_for_itself(reading):
         return raised - _OF_THE_WORLD
     return raised
+
+
+def _is_shared(reading: Reading) -> bool:
+    """A link, and words that speak of nobody and to nobody: somebody passes on what they read."""
+    structure = reading.structure
+    return bool(structure.links) and not structure.handles and reading.speaks_of_nobody
+
+
+def _speaks_for_itself(reading: Reading) -> bool:
+    """Of the writer, or in need of something; headlines ask, and say "you", but never that."""
+    return any(reading.count(cue) for cue in (Cue.me, Cue.plea, Cue.complaint))
 
 
 def _plays_with(flag: Sensitive, reading: Reading) -> bool:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from services.classify.domain.cues import Cue
 from services.classify.domain.evidence import Evidence, Layer, Shift
 from services.classify.domain.impersonation import edits, skeleton
-from services.classify.domain.lexicon import Cue
 from services.classify.domain.reading import Reading
 from services.contracts.events import Notification
 

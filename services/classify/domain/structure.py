@@ -11,12 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log1p
 
-from services.classify.domain.lexicon import Cue, Meaning
+from services.classify.domain.cues import Cue, Meaning
 from services.classify.domain.text import HANDLE, LINK, Text
 
 _SHORTENERS = re.compile(
     r"(?://|^|\.)(?:bit\.ly|tinyurl\.com|goo\.gl|t\.ly|is\.gd|cutt\.ly|rb\.gy|ow\.ly|buff\.ly|rebrand\.ly|shorturl\.at|"
     r"tiny\.cc|s\.id|v\.gd|bl\.ink|linktr\.ee|lnkd\.in|wa\.me|t\.me|adf\.ly|shorte\.st)(?:/|$)",
+    re.IGNORECASE,
+)
+# A name put together with hyphens, or an ending that costs next to nothing: `parcel-rebook.info`, `win.top`.
+_MADE_UP = re.compile(
+    r"(?://|^)(?:[\w-]+\.){0,3}?(?:[a-z0-9]+-[\w-]+\.[a-z.]{2,12}|[\w-]+\.(?:top|xyz|icu|cyou|buzz|click|vip|win|bid|"
+    r"live|online|site|website|space|shop|club|pw|su|tk|cc|info))(?:[/?:]|$)",
     re.IGNORECASE,
 )
 _QUESTION_MARKS = re.compile(r"[?؟？;՞፧⸮]")
@@ -89,6 +95,7 @@ COLUMNS: tuple[str, ...] = (
     "names an outlet",
     *(f"words: {cue}" for cue in Cue),
     "speaks of nobody",
+    "a made-up host",
 )
 
 
@@ -139,6 +146,7 @@ def describe(text: Text, cues: Mapping[Meaning, int], links: int | None = None) 
         float(_OUTLET_MARKS.search(raw) is not None and _FROM_OUTLET.search(raw) is not None),
         *([min(cues.get(cue, 0), 3) / 2 for cue in _CUES] if cues else _NO_CUES),
         float(not speaks),
+        float(any(_MADE_UP.search(link) for link in text.links)),
     )
     return Structure(
         values, n_links, n_handles, hashtags, emoji, count, questions, shortener, capitals

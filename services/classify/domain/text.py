@@ -52,7 +52,8 @@ _TYPED_ALIKE = str.maketrans("ıłøđىةکیँ", "ilodيهكيं", "ـ़")
 _LINKS = re.compile(
     r"(?:https?://|www\.)\S+"
     r"|(?<![\w.-])[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,4}\."
-    r"(?:com|net|org|io|co|ly|me|gl|be|gd|cc|info|biz|xyz|top|shop|site|online|club|link|app|uk|de|fr|es|ru|br)"
+    r"(?:com|net|org|io|co|ly|me|gl|be|gd|cc|info|biz|xyz|top|shop|site|online|club|link|app|uk|de|fr|es|ru|br|"
+    r"live|vip|icu|win|bid|click|store|website|space|pro|life|fun|buzz|cyou|su|pw|tk|eu|nl|pl)"
     r"(?:/\S*|\b)",
     re.IGNORECASE,
 )

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from services.classify.domain.reading import Reading
 from services.classify.engines.flag_heads import FlagHeads, UnusableFlags, raised
 from services.classify.engines.flag_heads import load as load_flags
-from services.classify.engines.model_file import Card, UnusableModel, Weights, load
+from services.classify.engines.model_file import Card, UnusableModel, Weights, identity, load
 from services.classify.engines.ngrams import Buckets, count
 from services.classify.engines.port import LABELS, Looked, Scores, softmax
 from services.classify.engines.sentence import Embedded, Floats, MissingEncoder, SentenceEncoder
@@ -36,8 +36,8 @@ AT_A_TIME: Final = 128
 """Texts in one pass: more costs memory and saves nothing."""
 REMEMBERED: Final = 4_000
 """So many texts are remembered by what the head made of their embeddings: under 1 kB each."""
-_WORDS, _STRUCTURE, _SENTENCE = 1.0, 1.0, 2.0
-"""How much each head weighs in the mean."""
+_WORDS, _STRUCTURE, _SENTENCE = 1.0, 1.0, 6.0
+"""How much each head weighs in the mean: where it is asked, what a text says outweighs how it is built."""
 
 
 class Head(StrEnum):
@@ -74,8 +74,9 @@ class CascadeEngine:
         encoder: Encoder | None,
         asked: Asked = nobody,
         flag_heads: FlagHeads | None = None,
+        beside: str = "",
     ) -> None:
-        """Without an encoder the cheap heads decide alone: `--engine linear`."""
+        """Without an encoder the cheap heads decide alone: `--engine linear`. `beside`: see `identity`."""
         self._flags = card.flags.flags if card.flags else ()
         self._flag_heads = flag_heads if encoder is not None else None
         self._weights = weights
@@ -83,14 +84,20 @@ class CascadeEngine:
         self._temperature = card.temperature
         self._lean = np.array([card.lean, 0.0, 0.0])
         self._sure = card.sure
-        self._model = f"{card.name}@{card.sha256[:12]}"
+        self._model = identity(card, beside)
         self._encoder = encoder
         self._asked = asked
         self._remembered = _Remembered()
 
     @classmethod
     def load(
-        cls, directory: Path, *, sentence: bool = True, always: bool = False, asked: Asked = nobody
+        cls,
+        directory: Path,
+        *,
+        sentence: bool = True,
+        always: bool = False,
+        asked: Asked = nobody,
+        beside: str = "",
     ) -> CascadeEngine:
         """From a model directory. `always` asks the sentence head of every text. Raises UnusableModel."""
         card, weights = load(directory)
@@ -100,7 +107,7 @@ class CascadeEngine:
         except (MissingEncoder, UnusableFlags) as error:
             raise UnusableModel(f"{directory}: {error}") from error
         served = card.model_copy(update={"sure": 2.0}) if always else card
-        return cls(weights, served, encoder, asked, heads)
+        return cls(weights, served, encoder, asked, heads, beside)
 
     @property
     def name(self) -> str:
@@ -117,7 +124,7 @@ class CascadeEngine:
         return self._in_parts(readings, None).scores
 
     def look(self, readings: Sequence[Reading], addressed: Sequence[bool]) -> Looked:
-        """See `FlagEngine`. The labels' scores are those of `score`, whoever else is embedded."""
+        """See `FlagEngine`. Labels are scored with the embedding of whatever is embedded for the flags."""
         return self._in_parts(readings, np.array(addressed, dtype=bool))
 
     def _in_parts(self, readings: Sequence[Reading], addressed: NDArray[np.bool_] | None) -> Looked:
@@ -150,8 +157,9 @@ class CascadeEngine:
         if len(at):
             begun = time.thread_time()
             said, share, logits = self._sentence([readings[i] for i in at.tolist()])
+            # Who is embedded for the flags is scored by it as well: it costs nothing more.
             mixed = (scores[at] * weight[at] + said * share) / (weight[at] + share)
-            scores[at] = np.where(unsure[at, None], mixed, scores[at])
+            scores[at] = mixed
             if heads is not None:
                 for i, row in zip(at.tolist(), logits, strict=True):
                     flags[i] = raised(row, self._flags)

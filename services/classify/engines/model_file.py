@@ -51,6 +51,16 @@ class Card(BaseModel):
     """The heads that read sensitive flags by meaning; None: the word lists alone do."""
 
 
+def identity(card: Card, beside: str = "") -> str:
+    """What a verdict names as its model: the name, and a hash of everything that scores depend on.
+
+    The card names the weights and the flags by their hash, and holds what calibrates them; `beside` is
+    the digest of what is read beside a model: word lists, what tells languages, who waits, spam signs.
+    """
+    content = f"{card.model_dump_json()}{beside}".encode()
+    return f"{card.name}@{hashlib.sha256(content).hexdigest()[:12]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """What training finds. One column a label."""

@@ -77,7 +77,11 @@ def judge_rows(rows: Sequence[Row], classifier: Classifier) -> Iterator[Judged]:
 
 
 def report(judged: Sequence[Judged], rules: Sequence[Judged], threshold: float) -> dict[str, Any]:
-    """Every figure. `threshold` is that of needs_answer."""
+    """Every figure. `threshold` is that of needs_answer.
+
+    All are of the likeliest label, `predicted` in the predictions; `served` has those of the label that the
+    service gives after the costs, `served` in the predictions.
+    """
     kept = [i for i, one in enumerate(judged) if one.row.label != NOT_SPAM]
     ours = [judged[i] for i in kept]
     theirs = [rules[i] for i in kept]
@@ -93,7 +97,13 @@ def report(judged: Sequence[Judged], rules: Sequence[Judged], threshold: float) 
         "rules": _figures(theirs),
         "served": {
             "macro_f1": macro_f1(per_class(truth, served)),
+            "accuracy": accuracy(truth, served),
             "per_class": _dumped(per_class(truth, served)),
+            "by_source": _served_by([one.row.source for one in ours], truth, served),
+            "by_language": _served_by(
+                [one.row.lang or one.verdict.language for one in ours], truth, served
+            ),
+            "addressed_conversations": _addressed(ours),
         },
         "not_spam_called_spam": _share(
             [one.likeliest is Label.spam for one in judged if one.row.label == NOT_SPAM]
@@ -127,6 +137,26 @@ def _by(keys: Sequence[str], ours: Sequence[Judged], rules: Sequence[Judged]) ->
         }
         for key, places in grouped(keys).items()
     }
+
+
+def _served_by(
+    keys: Sequence[str], truth: Sequence[str], served: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Recall as served, by label."""
+    found = {}
+    for key, places in grouped(keys).items():
+        of = per_class([truth[i] for i in places], [served[i] for i in places])
+        found[key] = {label: one.recall for label, one in of.items() if one.rows}
+    return found
+
+
+def _addressed(judged: Sequence[Judged]) -> dict[str, int]:
+    """Of conversations that are addressed to the brand: how many are held, and how many dropped unseen."""
+    there = [
+        one for one in judged if one.row.addressed and one.row.label == Label.conversation.value
+    ]
+    away = [one.verdict.held for one in there if one.verdict.label is not Label.conversation]
+    return {"rows": len(there), "held": sum(away), "dropped": len(away) - sum(away)}
 
 
 def _needs(judged: Sequence[Judged], threshold: float) -> dict[str, float] | None:

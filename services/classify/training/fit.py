@@ -41,21 +41,21 @@ class Recipe:
     """How many varied copies of each row are learned."""
     at_most: int = 800
     """So many rows of one (source, label) at most."""
-    ours: float = 0.6
+    ours: float = 0.75
     """The share of every label's weight that is text which we wrote, where there is any."""
     words_strength: float = 2.0
     """Inverse regularisation of the head that sees n-grams; small means simple."""
     structure_strength: float = 0.3
     hidden: int = 64
     """Units of the sentence head; it is the mean of `heads` networks of that size."""
-    heads: int = 2
+    heads: int = 3
     weight_decay: float = 2.0
     rounds: int = 12
     loudness: float = 4.0
     """By which an embedding's numbers are multiplied beside the structure's."""
     enough: int = 200
     """A language is known in a label from so many rows on."""
-    lean: float = 0.8
+    lean: float = 0.9
     """Log-odds towards a conversation, after calibration: see `Card`."""
 
 

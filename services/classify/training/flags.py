@@ -14,7 +14,6 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,8 +29,9 @@ from services.classify.engines.ngrams import count
 from services.classify.engines.sentence import Floats, SentenceEncoder
 from services.classify.reader import Reader
 from services.classify.training.augment import varied
-from services.classify.training.corpus import Row, load, load_text
+from services.classify.training.corpus import Row, load
 from services.classify.training.remembering import RememberingEncoder
+from services.classify.training.written import PER_TEMPLATE, flagged, ours
 from services.contracts.events import Label, Sensitive
 
 ORDER: Final = tuple(Sensitive)
@@ -52,9 +52,9 @@ class FlagRecipe:
     """Of ordinary text, for each flag, if every text were embedded."""
     hard_false_alarms: float = 50e-4
     """The same of what we wrote without any flag, spam, news and idioms, by heads that never saw it."""
-    asked: float = 0.08
+    asked: float = 0.16
     """The share of ordinary text that the cue lets through."""
-    asked_addressed: float = 0.25
+    asked_addressed: float = 0.4
     """The same where it is addressed to the brand."""
     cue_strength: float = 10.0
     """Inverse regularisation."""
@@ -63,12 +63,6 @@ class FlagRecipe:
     """By which an embedding's numbers are multiplied: small ones would be held back by the penalty."""
     ordinary_weight: float = 0.3
     flagged_weight: float = 3.0
-
-
-def own_rows() -> list[Row]:
-    """What we wrote for the flags; it says nothing of labels, so nothing else is learned from it."""
-    file = files("services.classify.training") / "own_flags" / "flags.jsonl"
-    return load_text(file.read_text(encoding="utf-8"), "flags.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +116,16 @@ def learn_flags(
 def _ordinary(
     rows: Sequence[Row], reader: Reader, recipe: FlagRecipe, dice: random.Random
 ) -> dict[str, list[Reading]]:
-    """Text of which nobody said a flag and in which the lists find none, by source."""
+    """Text of which nobody said a flag and in which the lists find none, by source.
+
+    What we wrote of people talking is a source a language: public text is nearly all English, and a
+    threshold that met no other language would hold in none.
+    """
+    talk = {f"written_{Label.conversation}_{row.lang}" for row in rows}
     by_source: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        if row.trainable and row.sensitive is None and not row.source.startswith("written_"):
+        ours = row.source.startswith("written_")
+        if row.trainable and row.sensitive is None and (not ours or row.source in talk):
             by_source[row.source].append(row)
     found: dict[str, list[Reading]] = {}
     for source, some in sorted(by_source.items()):
@@ -252,12 +252,12 @@ def _entry(
 def main() -> None:
     """Add the heads to the model directory, which stands first; the rest is labelled data."""
     from services.classify.model import create_reader
-    from services.classify.training.written import ours
 
+    recipe = FlagRecipe()
     directory, *data = (Path(one) for one in sys.argv[1:])
-    rows = [*load(data), *ours(0, 1), *own_rows()]
+    rows = [*load(data), *ours(PER_TEMPLATE, recipe.seed), *flagged()]
     encoder = RememberingEncoder(SentenceEncoder.load())
-    learned = learn_flags(rows, create_reader(), encoder, FlagRecipe())
+    learned = learn_flags(rows, create_reader(), encoder, recipe)
     if learned is None:
         raise SystemExit("too little ordinary text, or no row of some flag")
     content, entry = learned

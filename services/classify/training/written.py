@@ -14,6 +14,9 @@ from importlib.resources import files
 from services.classify.training.corpus import Row, load_text
 from services.contracts.events import Label
 
+PER_TEMPLATE = 6
+"""So many texts are made of each template."""
+
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 _SLOT = re.compile(r"<([a-z0-9]+)(\?)?>")
 _SPACES = re.compile(r"\s+")
@@ -31,9 +34,57 @@ _SLOTS: dict[str, tuple[str, ...]] = {
     "handle": ("@acmecare", "@acme", "@shopteam", "@anna_k", "@max1990", "@helpdesk", "@cityrail"),
     "money": ("$500", "€1.000", "£2000", "$5,000", "R$ 300", "₹10,000", "5000€", "$27k", "£350", "100 USD"),
 }  # fmt: skip
+_TAGS: tuple[str, ...] = (
+    "fyp", "follow", "viral", "win", "crypto", "like4like", "trending", "giveaway", "f4f", "explore", "gain",
+    "foryou", "music", "shop", "sdv", "love", "free", "instagood", "airdrop", "gaming",
+)  # fmt: skip
+_LOOK_ALIKES = (
+    "post",
+    "parcel",
+    "bank",
+    "secure",
+    "my",
+    "tax",
+    "pay",
+    "account",
+    "brand",
+    "express",
+    "toll",
+    "wallet",
+)
+_PRETEXTS = (
+    "verify",
+    "login",
+    "rebook",
+    "refund",
+    "update",
+    "fee",
+    "claim",
+    "confirm",
+    "service",
+    "portal",
+    "id",
+    "24",
+)
+_CHEAP = (
+    "info",
+    "top",
+    "online",
+    "live",
+    "site",
+    "cc",
+    "xyz",
+    "com",
+    "net",
+    "shop",
+    "app",
+    "club",
+    "co",
+)
 _HOSTS = (
     "bit.ly/{}", "t.co/{}", "{}.xyz", "www.{}.com", "https://{}.info/go", "http://{}.net/a", "{}.shop/win",
     "https://example.org/{}", "tinyurl.com/{}", "https://t.me/{}", "{}.co.uk/news", "https://{}.io",
+    "https://www.daily-{}.com/story", "https://{}-times.org/2026/a",
 )  # fmt: skip
 
 
@@ -57,14 +108,33 @@ def written(per_template: int, seed: int) -> list[Row]:
 
 
 def ours(per_template: int, seed: int) -> list[Row]:
-    """Everything that we wrote for training: the templates' texts, and the rows in `own/`."""
-    rows = written(per_template, seed)
-    folder = files("services.classify.training") / "own"
-    if folder.is_dir():
-        for file in sorted(folder.iterdir(), key=lambda one: one.name):
-            if file.name.endswith(".jsonl"):
-                rows += load_text(file.read_text(encoding="utf-8"), file.name)
+    """Everything that we wrote for training: the templates' texts, the rows in `own/`, and who is in trouble.
+
+    What is sensitive was said by a person, so it is a conversation; of the flags `flagged` tells.
+    """
+    rows = written(per_template, seed) + _rows_in("own")
+    rows += [
+        row.model_copy(update={"source": "written_flagged", "sensitive": None})
+        for row in flagged()
+        if row.sensitive
+    ]
     return rows
+
+
+def flagged() -> list[Row]:
+    """What we wrote for the sensitive flags: flagged texts, and what sounds like them and means nothing."""
+    return _rows_in("own_flags")
+
+
+def _rows_in(name: str) -> list[Row]:
+    folder = files("services.classify.training") / name
+    found = sorted(folder.iterdir(), key=lambda one: one.name)
+    return [
+        row
+        for file in found
+        if file.name.endswith(".jsonl")
+        for row in load_text(file.read_text(encoding="utf-8"), file.name)
+    ]
 
 
 def templates() -> Iterator[tuple[Label, str, str, str]]:
@@ -110,6 +180,11 @@ def _filled(found: re.Match[str], dice: random.Random) -> str:
         return f"0{national}" if dice.random() < 0.5 else f"+{abroad}"
     if name == "short":
         return str(dice.randrange(60_000, 90_000))
+    if name == "tag":
+        return dice.choice(_TAGS)
+    if name == "site":
+        host = f"{dice.choice(_LOOK_ALIKES)}-{dice.choice(_PRETEXTS)}.{dice.choice(_CHEAP)}"
+        return dice.choice((host, host, f"https://{host}", f"{host}/{dice.choice(_PRETEXTS)}"))
     if name == "link":
         return dice.choice(_HOSTS).format("".join(dice.choices(_LETTERS, k=dice.randrange(4, 9))))
     if name in {"code", "hex"}:

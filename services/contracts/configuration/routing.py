@@ -146,7 +146,7 @@ class Targets(Section):
 class Costs(Section):
     """What a mistake costs, in units of one card too many. Thresholds come from these."""
 
-    lost_person: float = Field(20.0, gt=0)
+    lost_person: float = Field(5.0, gt=0)
     """A conversation taken for spam or news."""
     extra_card: float = Field(1.0, gt=0)
     """Spam or news taken for a conversation."""
