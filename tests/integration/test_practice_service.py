@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, TopicPartition
 from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
+from deploy.local.kafka import LocalKafka
 from services.alert.app import AlertService, AlertSettings
 from services.cli.practice import practice
 from services.contracts.topics import TOPICS
@@ -78,8 +79,15 @@ def request(payload: dict[str, Any]) -> dict[str, Any]:
     return {"content": body, "headers": headers}
 
 
+@pytest.fixture
+def quiet_kafka(tmp_path: Path) -> Iterator[str]:
+    """One on which nobody else has written: what is there after a practice is the practice's."""
+    with LocalKafka(tmp_path / "kafka", port=None) as own:
+        yield own.bootstrap
+
+
 async def test_a_whole_practice_leaves_no_trace_on_topics_figures_or_in_alerts_database(
-    kafka: str, postgres: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quiet_kafka: str, postgres: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = postgres()
     monkeypatch.setenv("PRESENCE_DATABASE_URL", real)
@@ -100,21 +108,20 @@ async def test_a_whole_practice_leaves_no_trace_on_topics_figures_or_in_alerts_d
     async with serving("/api/{method}", server.handle) as address:
         file.write_text((PRESENCE + PRACTICE).replace("$SLACK", f"{address}/api/"))
         settings = AlertSettings(
-            kafka=kafka,
+            kafka=quiet_kafka,
             config=file,
             database_url=SecretStr(real),
             public_url="https://presence.example",
             link_secret=SecretStr(SECRET),
             host="127.0.0.1",
         )
-        known = (one.partitions for one in topic_administration.status(settings) if one.exists)
-        topic_administration.apply(settings, partitions=next(known, 3))
+        topic_administration.apply(settings, partitions=3)
         service = AlertService(settings, presence_yaml.load(file))
         await service.start()
         try:
             transport = httpx.ASGITransport(app=service.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://alert") as http:
-                before = await asyncio.to_thread(ends, kafka), await fingerprint(real)
+                before = await asyncio.to_thread(ends, quiet_kafka), await fingerprint(real)
                 shown = await figures(http)
                 assert {"presence.replies", "presence.episodes"} <= before[0].keys()
                 assert any(one.startswith("presence_pages_total") for one in shown)
@@ -134,7 +141,7 @@ async def test_a_whole_practice_leaves_no_trace_on_topics_figures_or_in_alerts_d
                 ended = await ask("stop")
                 assert ended["debrief"]["episodes"] == 2
                 assert {one["channel"] for one in server.all_messages()} == {TRAINING}
-                assert await asyncio.to_thread(ends, kafka) == before[0]
+                assert await asyncio.to_thread(ends, quiet_kafka) == before[0]
                 after = await fingerprint(real)
                 # The real world draws up its own daily digest meanwhile, of nobody.
                 changed = {one for one in after if after[one] != before[1][one]}
