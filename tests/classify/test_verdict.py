@@ -238,3 +238,17 @@ def test_thanks_beside_a_plea_are_manners(text: str) -> None:
 
 def test_a_handle_alone_makes_nobody_wait() -> None:
     assert verdict_on(notification("@auroraair nice sunset from seat 4A")).needs_answer < 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@auroraair how do I change the name on ticket {} to Turin? Nobody answers the phone",
+        "@auroraair is gate {} in Cork open for wheelchair users? I need help to board",
+        "@auroraair what is the status of claim {}?",
+        "@auroraair wann kommt meine Bestellung {}?",
+    ],
+)
+@pytest.mark.parametrize("number", ["0451234567", "Q0000123", "2026-11-0045123"])
+def test_a_reference_number_takes_no_questions_card_away(text: str, number: str) -> None:
+    assert verdict_on(notification(text.format(number))).needs_answer > 0.7

@@ -27,6 +27,8 @@ _DIGITS = 4
 _HABITS: Final = frozenset({"handles", "many handles", "begins with a handle"})
 """Whom a text is addressed to is a habit of the platform and of whoever wrote the rows, not a need: where
 most rows with a handle happen to ask something, "@air nice sunset" would wait for an answer."""
+_REFERENCES: Final = frozenset({"digits", "a long number"})
+"""A number is a scam's telephone in our rows and a ticket's in life: it must not take a question's card."""
 
 
 def own_rows() -> list[Row]:
@@ -43,7 +45,7 @@ def learn_need(rows: Sequence[Row], reader: Reader) -> dict[str, Any]:
     said = [row for row in rows if row.needs_answer is not None]
     features = np.array([_features(row, reader) for row in said])
     # Constant, so that what is learned weighs them by nothing.
-    features[:, [1 + at for at, name in enumerate(COLUMNS) if name in _HABITS]] = 0.0
+    features[:, [1 + at for at, name in enumerate(COLUMNS) if name in _HABITS | _REFERENCES]] = 0.0
     waits = np.array([bool(row.needs_answer) for row in said])
     model = LogisticRegression(C=STRENGTH, max_iter=5_000, class_weight="balanced").fit(
         features, waits
